@@ -1,0 +1,18 @@
+"""Which notebook makes which backbone: plain facts, read by the loaders and by the scheduler alike."""
+
+from finegrain import files
+
+# Name of the backbone -> the notebook that trains it, as a path below notebooks/ without its suffix.
+MADE_BY = {
+    "glyph-clip": "backbones/glyph_clip",
+    "doc-bert": "backbones/doc_bert",
+    "doc-bert-scratch": "backbones/doc_bert",
+    "doc-gpt": "backbones/doc_gpt",
+    "doc-gpt-scratch": "backbones/doc_gpt",
+}
+PACKAGED = ("minilm",)  # comes with a pinned package, no notebook trains it
+
+
+def backbone_folder(name: str, scale: str = "default"):
+    """The folder of a trained backbone: smoke has its own tiny ones, default and full share theirs."""
+    return files.build(*(["smoke"] if scale == "smoke" else []), "backbones", name)

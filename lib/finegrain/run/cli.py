@@ -1,0 +1,220 @@
+"""The command `finegrain`, which the Makefile calls: a thin layer of words over `run`."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from finegrain import files
+from finegrain.errors import InputError
+from finegrain.run import depend, notebooks, places, session
+
+
+def main() -> None:
+    """Run the command; bad input is one sentence on standard error and status 2."""
+    try:
+        commands(standalone_mode=False)
+    except InputError as error:
+        print(f"finegrain: {error}", file=sys.stderr)
+        sys.exit(2)
+    except click.ClickException as error:
+        print(f"finegrain: {error.format_message()}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands():
+    """Run notebooks of the research kit and keep their records."""
+
+
+@commands.command()
+@click.argument("target")
+@click.option("--threads", default=1, show_default=True, help="Threads of the kernel.")
+def notebook(target, threads):
+    """Run SCALE/TASK/NAME unless its record says that nothing has changed (what `make all` calls)."""
+    from finegrain.run.execute import Outcome, execute, values
+
+    scale, _, name = target.partition("/")
+    try:
+        found = notebooks.find(name)
+        outcome = execute(found, places.committed(name, scale), values(found, scale), threads)
+    except InputError as error:
+        outcome = Outcome(name, "failed", error=str(error), bad_input=True)
+    except KeyboardInterrupt:
+        outcome = Outcome(name, "interrupted", error="stopped by a signal")
+    print(session.report(outcome), flush=True)
+    sys.exit(_status(outcome))
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--parameters", default="", help='Values by name: "seeds=5 dataset=glyphs".')
+@click.option("--threads", default=1, show_default=True, help="Threads of the kernel.")
+def run(name, parameters, threads):
+    """Run the notebook NAME with parameters, into a folder of its own below build/runs/."""
+    from finegrain.run.execute import execute, values
+
+    found, scale, given = _asked(name, parameters)
+    place = places.separate(found.name, scale, given)
+    outcome = execute(found, place, values(found, scale, given), threads, always=True, progress=sys.stderr.isatty())
+    if outcome.bad_input:
+        raise InputError(outcome.error)
+    print(session.line(outcome))
+    if outcome.executed:
+        print(f"notebook  {outcome.executed}")
+    if outcome.status == "ran" and place.figures.is_dir():
+        print(f"results   {files.shown(place.figures)}")
+    sys.exit(_status(outcome))
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--parameters", default="")
+def needs(name, parameters):
+    """Say which backbones a run lacks, as arguments for `make all`; nothing if it lacks none."""
+    found, scale, _ = _asked(name, parameters)
+    lacking = [maker for maker in depend.needed(found) if not places.committed(maker, scale).record.exists()]
+    if lacking:
+        print(f"TASK={','.join(lacking)} SCALE={scale}")
+
+
+@commands.command()
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+def check(scale, task):
+    """Refuse an unknown scale or task."""
+    places.check_scale(scale)
+    _wanted(task)
+
+
+@commands.command()
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+def summary(scale, task):
+    """What ran, what was up to date and what failed in the session that $FINEGRAIN_SESSION names."""
+    text, complete = session.summary(_wanted(task), scale)
+    print(text)
+    sys.exit(0 if complete else 1)
+
+
+@commands.command()
+@click.argument("target", type=click.Path(path_type=Path))
+def graph(target):
+    """Write which notebook needs which backbone, as Make rules, to TARGET."""
+    files.write_text(target, depend.graph())
+
+
+@commands.command()
+@click.argument("names", nargs=-1)
+def strip(names):
+    """Bring notebooks into their committed form: no outputs, no counts, an id for each cell."""
+    import json
+
+    paths = [notebooks.find(name).path for name in names] or sorted(notebooks.folder().rglob("[!.]*.ipynb"))
+    for path in paths:
+        if ".ipynb_checkpoints" in path.parts:
+            continue
+        old = path.read_text(encoding="utf-8")
+        new = notebooks.text(notebooks.stripped(json.loads(old)))
+        if new != old:
+            files.write_text(path, new)
+            print(f"stripped {files.shown(path)}")
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--task", default="", help="The folder below notebooks/.")
+def new(name, task):
+    """A new notebook NAME from the template, in a task's folder."""
+    import re
+
+    tasks = sorted(path.name for path in notebooks.folder().iterdir() if path.is_dir() and path.name[0] != ".")
+    if task not in tasks:
+        raise InputError(f"TASK={task!r} is no folder below notebooks/; {notebooks.nearest(task, tasks)}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise InputError(f"NAME={name!r}: a notebook's name has small letters, digits and underscores only")
+    target = notebooks.folder() / task / f"{name}.ipynb"
+    if target.exists():
+        raise InputError(f"{files.shown(target)} exists already")
+    template = (notebooks.folder() / f"{notebooks.TEMPLATE}.ipynb").read_text(encoding="utf-8")
+    files.write_text(target, template.replace("foundations/template", f"{task}/{name}"))
+    print(f"{files.shown(target)}: write the claim first")
+
+
+@commands.command()
+def readme():
+    """Write README's table of papers anew from the claims in figures/."""
+    from finegrain.run import papers
+
+    papers.update(files.root() / "README.md")
+
+
+@commands.group()
+def kernel():
+    """The Jupyter kernel of the kit."""
+
+
+@kernel.command()
+@click.option("--prefix", default=sys.prefix, help="The environment; by default the one that runs this.")
+def install(prefix):
+    """Register the kernel `finegrain` in the environment, for a JupyterLab that `make lab` does not start."""
+    from finegrain.run import kernel as kernels
+
+    print(kernels.write_spec(Path(prefix) / "share" / "jupyter" / "kernels"))
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def lab(options):
+    """JupyterLab at notebooks/, on the loopback address with a token, with the kit's kernel and no news pop-up."""
+    from finegrain.run import kernel as kernels
+
+    jupyter = files.build("jupyter")
+    kernels.write_spec(jupyter / "share" / "kernels")
+    files.write_text(
+        jupyter / "config" / "labconfig" / "default_setting_overrides.json",
+        '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}\n',
+    )
+    environment = dict(os.environ)
+    for name, folder in (("JUPYTER_PATH", "share"), ("JUPYTER_CONFIG_PATH", "config")):
+        environment[name] = os.pathsep.join(filter(None, [str((jupyter / folder).resolve()), os.environ.get(name)]))
+    arguments = [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={files.root()}",
+        "--LabApp.default_url=/lab/tree/notebooks",
+    ]
+    os.execve(sys.executable, [sys.executable, "-m", "jupyterlab", *arguments, *options], environment)
+
+
+def _asked(name: str, text: str):
+    """The notebook, the scale and the values that a call asks for, all checked."""
+    from finegrain.run import parameters
+
+    found = notebooks.find(name)
+    known = parameters.declared(found)
+    given = parameters.parse(text, known)
+    scale = given.get("scale", known["scale"].default if "scale" in known else "default")
+    places.check_scale(scale)
+    return found, scale, given
+
+
+def _wanted(task: str) -> list[str]:
+    """The notebooks that TASK=... asks for: names of folders or notebooks, with commas between; empty: all."""
+    names = notebooks.names()
+    wanted: list[str] = []
+    for part in filter(None, task.split(",")):
+        here = [name for name in names if name == part or name.startswith(f"{part}/")]
+        if not here:
+            known = sorted({name.partition("/")[0] for name in names}) + names
+            raise InputError(f"there is no task or notebook {part!r}; {notebooks.nearest(part, known)}")
+        wanted += here
+    return wanted or names
+
+
+def _status(outcome) -> int:
+    if outcome.bad_input:
+        return 2
+    return {"ran": 0, "unchanged": 0, "interrupted": 130}.get(outcome.status, 1)

@@ -1,0 +1,118 @@
+"""The kernel `finegrain`: an ordinary IPython kernel that starts at the checkout's root and says what it has read.
+
+As a program (`python -m finegrain.run.kernel -f FILE`) it is the kernel's process; as a module it makes kernel specs
+and starts kernels. A kernel that is forked from a process with the imports done would be another `start`.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from finegrain import files
+
+NAME = "finegrain"
+SPEC = {
+    # `python` alone: Jupyter puts its own interpreter there, so that the spec holds in any environment.
+    "argv": ["python", "-m", "finegrain.run.kernel", "-f", "{connection_file}"],
+    "display_name": "finegrain",
+    "language": "python",
+    "metadata": {"debugger": True},
+    "env": {"PYTHONHASHSEED": "0"},  # the order of a set of words is part of a result
+}
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def write_spec(kernels) -> Path:
+    """Write the spec below a folder of kernel specs; for this installation of the kit, wherever Jupyter runs."""
+    folder = Path(kernels) / NAME
+    spec = SPEC | {"env": SPEC["env"] | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}}
+    files.write_text(folder / "kernel.json", json.dumps(spec, indent=1) + "\n")
+    return folder
+
+
+def environment(threads: int, reads: Path, online: bool) -> dict:
+    """The environment of a kernel that runs a notebook: threads, where to say what was read, no network unasked."""
+    set_here = {name: str(threads) for name in THREADS} | {
+        "FINEGRAIN_READS": str(reads),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if not online:
+        set_here["HF_HUB_OFFLINE"] = "1"
+    return {**os.environ, **set_here}
+
+
+def start(folder: Path, environment: dict):
+    """Start a kernel and return its manager; connection file and sockets lie in `folder`, a short path of its own.
+
+    Sockets in a common folder cross wires when several runs start at once, ports are taken by others.
+    """
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+
+    write_spec(folder / "kernels")
+    specs = KernelSpecManager(kernel_dirs=[str(folder / "kernels")], ensure_native_kernel=False)
+    manager = AsyncKernelManager(
+        kernel_name=NAME,
+        kernel_spec_manager=specs,
+        connection_file=str(folder / "c.json"),
+        transport="ipc",
+        ip=str(folder / "s"),
+    )
+    environment = environment | {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
+    with open(folder / "log", "wb") as log:
+        run_sync(manager.start_kernel)(
+            extra_arguments=["--HistoryManager.enabled=False"],
+            env=environment,
+            cwd=str(files.root()),
+            stdout=log,
+            stderr=log,
+        )
+    return manager
+
+
+def stop(manager) -> int | None:
+    """End the kernel and every process of its group.
+
+    Returns its exit status if it had ended by itself before (negative: the signal that killed it), else None.
+    """
+    import contextlib
+    import signal
+
+    from jupyter_core.utils import run_sync
+
+    process = manager.provisioner.process
+    status = process.poll() if process else None
+    run_sync(manager.shutdown_kernel)(now=True)
+    if process:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what a dead kernel left behind
+    return status
+
+
+def main() -> None:
+    """Be the kernel's process."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    from finegrain.run import reads
+
+    for name in THREADS:
+        os.environ.setdefault(name, "1")
+    os.chdir(files.root())  # a path in a parameter means the same from the command line and in JupyterLab
+    app = IPKernelApp.instance()
+    app.initialize(sys.argv[1:])
+    if os.environ.get("FINEGRAIN_READS"):
+        # After each cell, not at exit: a kernel may be gone before it can say anything.
+        app.shell.events.register("post_run_cell", lambda result: reads.write_if_asked())
+    app.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Runs that are killed, interrupted, or find no room: reported, nothing half written, no process left."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+TABLE = "from pathlib import Path\nPath(out, 'table.csv').write_text('a\\n1\\n')"
+# Says which processes it is, then waits; a child of its own stands for a worker of a library.
+WAITS = """
+import os, subprocess, time
+child = subprocess.Popen(['sleep', '300'])
+with open('pids.part', 'w') as file:
+    file.write(f'{os.getpid()} {child.pid}')
+os.rename('pids.part', 'pids')
+time.sleep(300)
+"""
+
+
+def nothing_but_locks(kit, *allowed):
+    return [name for name in kit.files("build", "figures") if name not in allowed] == []
+
+
+def waiting(kit):
+    """Start a notebook that waits; the runner, and the processes of its kernel once they are there."""
+    kit.notebook("retrieval/waits", TABLE, WAITS)
+    command = [sys.executable, "-m", "finegrain.run", "notebook", "default/retrieval/waits"]
+    runner = subprocess.Popen(command, cwd=kit.root, env=kit.environment, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (kit.root / "pids").exists():
+        assert time.monotonic() < deadline
+        assert runner.poll() is None
+        time.sleep(0.05)
+    return runner, [int(pid) for pid in (kit.root / "pids").read_text().split()]
+
+
+def alive(pids):
+    """Those of the processes that still run; a zombie does not."""
+    return [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]
+
+
+def all_gone(pids, seconds):
+    deadline = time.monotonic() + seconds
+    while alive(pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not alive(pids)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process_and_nothing_half_written(kit, number):
+    runner, pids = waiting(kit)
+    runner.send_signal(number)
+    said, _ = runner.communicate(timeout=60)
+    assert runner.returncode == 130
+    assert "interrupted" in said
+    assert all_gone(pids, seconds=10)
+    assert nothing_but_locks(kit)
+
+
+def test_a_killed_runner_takes_its_kernel_along_and_the_next_run_starts_clean(kit):
+    runner, (kernel, child) = waiting(kit)
+    runner.kill()
+    runner.communicate()
+    assert all_gone([kernel], seconds=30)
+    os.kill(child, signal.SIGKILL)  # a kernel that loses its runner ends itself, not its children
+    kit.notebook("retrieval/waits", TABLE)
+    assert kit.make("all").returncode == 0
+    assert not (kit.root / "build/default/retrieval/.waits.scratch").exists()
+
+
+def test_a_kernel_that_is_killed_is_a_failure_that_names_the_signal(kit):
+    kit.notebook("retrieval/dies", TABLE, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "1")
+    result = kit.make("all")
+    assert result.returncode != 0
+    assert "the kernel was killed by SIGKILL" in result.stdout
+    assert nothing_but_locks(kit, "build/graph.mk", "build/default/retrieval/dies.ipynb")
+
+
+def test_a_kernel_that_exits_is_a_failure(kit):
+    kit.notebook("retrieval/exits", TABLE, "import os\nos._exit(3)")
+    assert "the kernel ended with status 3" in kit.make("all").stdout
+
+
+def test_a_cell_that_leaves_early_is_a_failure(kit):
+    kit.notebook("retrieval/leaves", TABLE, "raise SystemExit", "1")
+    result = kit.make("all")
+    assert "1 failed" in result.stdout
+    assert not (kit.root / "build/default/retrieval/leaves.run.json").exists()
+
+
+def test_a_syntax_error_is_reported_and_publishes_nothing(kit):
+    kit.notebook("retrieval/broken", TABLE, "def f(:")
+    assert "FAILED: SyntaxError" in kit.make("all").stdout
+    assert kit.files("figures") == []
+
+
+def test_bad_input_in_a_notebook_is_its_sentence_alone(kit):
+    kit.notebook("retrieval/asks", "from finegrain import InputError\nraise InputError('there is no data set x')")
+    result = kit.finegrain("run", "retrieval/asks")
+    assert result.returncode == 2
+    assert result.stderr == "finegrain: there is no data set x\n"
+
+
+def small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))  # as a full disk: writing fails at some point
+
+
+@pytest.mark.parametrize("source", ["files.write_text(out + '/table.csv', 'x' * 400_000)", "print('x' * 400_000)"])
+def test_a_disk_without_room_is_one_sentence(kit, source):
+    kit.notebook("retrieval/large", f"from finegrain import files\n{source}")
+    result = kit.finegrain("run", "retrieval/large", preexec_fn=small_files)
+    assert result.returncode == 2
+    assert "cannot write" in result.stderr
+    assert result.stderr.count("\n") == 1
+    left = [name for name in kit.files("build", "figures") if not name.endswith("large.ipynb")]
+    assert left == []
+
+
+def test_a_results_folder_that_cannot_be_one_is_refused_before_anything_runs(kit):
+    kit.notebook("retrieval/plain", TABLE)
+    (kit.root / "figures").write_text("a file")
+    result = kit.make("all")
+    assert "cannot write results to figures/retrieval/plain: there is a file at figures" in result.stdout
+    assert nothing_but_locks(kit, "figures", "build/graph.mk")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(kit):
+    kit.notebook("retrieval/plain", TABLE)
+    (kit.root / "mine").mkdir(mode=0o555)
+    result = kit.finegrain("run", "retrieval/plain", "--parameters", "out=mine")
+    assert result.returncode == 2
+    assert "you may not write to mine" in result.stderr

@@ -1,0 +1,116 @@
+"""Language models: missing weights refused, the head where it is read, the causal mask, packed rows."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertLMHeadModel
+
+from finegrain.errors import InputError
+from finegrain.models import backbones, language, load_causal_lm, load_masked_lm, load_text_encoder
+from finegrain.models.minilm import minilm_folder
+from finegrain.seeding import generator, seeded
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(minilm_folder())
+
+
+def tiny(kind, **config):
+    config = BertConfig(
+        vocab_size=30522, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, **config
+    )
+    with seeded(0):
+        return kind(config).eval()
+
+
+@pytest.fixture(scope="module")
+def masked():
+    return tiny(BertForMaskedLM)
+
+
+@pytest.fixture(scope="module")
+def causal():
+    return tiny(BertLMHeadModel, is_decoder=True)
+
+
+def test_a_saved_model_loads_equal_with_a_tied_head_and_encodes_as_a_text_encoder(
+    causal, tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FINEGRAIN_BUILD", str(tmp_path))
+    backbones.save_backbone("doc-gpt", "smoke", lambda f: language.save_language_model(causal, tokenizer, f))
+    loaded, again = load_causal_lm("doc-gpt", "smoke")
+    tokens = torch.tensor([[101, 2000, 3000, 102]])
+    assert torch.equal(loaded(tokens).logits, causal(tokens).logits) and not loaded.training
+    assert loaded.get_input_embeddings().weight is loaded.get_output_embeddings().weight
+    assert again("an array")["input_ids"] == tokenizer("an array")["input_ids"]
+    encoder = load_text_encoder("doc-gpt", "smoke", dtype="float32", cache=False)
+    with torch.inference_mode():
+        mean = causal.bert(torch.tensor(tokenizer(["an array"])["input_ids"])).last_hidden_state[0].mean(0)
+    np.testing.assert_allclose(encoder.encode_text(["an array"])[0], mean / mean.norm(), atol=1e-5)
+
+
+def test_missing_weights_are_refused_unless_named():
+    with pytest.raises(InputError, match="lacks weights"):
+        load_masked_lm("minilm")
+    with seeded(0):
+        model, _ = load_masked_lm("minilm", new=["cls"], hidden_dropout_prob=0.0)
+    assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    assert model.dtype == torch.float32 and model.config.hidden_dropout_prob == 0.0
+
+
+def test_a_later_token_does_not_change_what_a_causal_model_says_before_it(causal):
+    tokens = torch.randint(1000, 2000, (1, 8), generator=torch.Generator().manual_seed(0))
+    changed = tokens.clone()
+    changed[0, 5] = 999
+    here, there = causal(tokens).logits, causal(changed).logits
+    assert torch.equal(here[:, :5], there[:, :5]) and not torch.equal(here[:, 5:], there[:, 5:])
+
+
+def test_minilm_under_a_causal_mask_is_causal():
+    model, _ = load_causal_lm("minilm", new=["cls"], is_decoder=True)
+    tokens = torch.tensor([[101, 2023, 2003, 1037, 3231, 102]])
+    changed = tokens.clone()
+    changed[0, -1] = 2000
+    torch.testing.assert_close(model(tokens).logits[:, :-1], model(changed).logits[:, :-1])
+
+
+def test_logits_at_chosen_positions_are_those_of_the_whole_model(masked):
+    tokens = torch.randint(1000, 2000, (2, 6), generator=torch.Generator().manual_seed(0))
+    real = torch.ones(2, 6, dtype=torch.bool)
+    real[1, 4:] = False
+    where = torch.tensor([[0, 1, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0]]).bool()
+    whole = masked(tokens, attention_mask=real.long()).logits[where]
+    torch.testing.assert_close(language.logits_at(masked, tokens, where, real), whole)
+
+
+def test_token_losses_equal_the_definition_and_do_not_see_padding(masked):
+    tokens = np.array([[101, 1500, 103, 102, 0, 0], [101, 103, 1501, 1502, 1503, 102]])
+    targets = np.array([[101, 1500, 1700, 102, 0, 0], [101, 1701, 1501, 1502, 1503, 102]])
+    where, real = tokens == 103, tokens != 0
+    losses, hits = language.score_tokens(masked, tokens, targets, where, real, dtype="float32")
+    with torch.inference_mode():
+        alone = masked(torch.tensor(tokens[:1, :4])).logits[0, 2].log_softmax(-1)
+    assert losses[0] == pytest.approx(-alone[1700].item(), abs=1e-5)
+    assert hits[0] == (alone.argmax().item() == 1700) and losses.shape == hits.shape == (2,)
+
+
+def test_packed_rows_are_the_stream_of_texts_cut_after_every_row(tokenizer):
+    rows = language.pack(["one two three", "four five"], tokenizer, length=4)
+    one, two, three, four, five = tokenizer("one two three four five", add_special_tokens=False)["input_ids"]
+    assert rows.tolist() == [[101, one, two, three], [101, 102, four, five]]  # the last 102 fills no row
+    with pytest.raises(InputError, match="do not fill one row"):
+        language.pack(["short"], tokenizer, length=128)
+
+
+def test_rows_of_single_texts_mark_the_tokens_of_the_text(tokenizer):
+    tokens, inside = language.rows_of(["one two three", ""], tokenizer, length=4)
+    assert tokens[0].tolist()[::3] == [101, 102] and tokens[1].tolist() == [101, 102, 0, 0]
+    assert inside.tolist() == [[False, True, True, False], [False] * 4]
+
+
+def test_batches_pass_over_all_rows_in_a_new_order():
+    rows = np.arange(8)[:, None]
+    batches = language.batches_of(rows, 4, generator(0))
+    passes = [torch.cat([next(batches), next(batches)]).flatten().tolist() for _ in range(2)]
+    assert sorted(passes[0]) == sorted(passes[1]) == list(range(8)) and passes[0] != passes[1]
