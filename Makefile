@@ -41,13 +41,14 @@ FINEGRAIN := $(PYTHON) -m finegrain.run
 .PHONY: all run lab
 all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full, TASK=retrieval, LAUNCH="srun -c2", -j4)
 	@$(if $(UNKNOWN),$(FINEGRAIN) check --scale "$(SCALE)" --task "$(TASK)")
-	@mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && trap 'rm -rf "$$session"' EXIT && \
+	@$(if $(DRY),$(MAKE) notebooks,mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
+	trap 'rm -rf "$$session"' EXIT && \
 	$(MAKE) --dry-run notebooks | grep -c ' -m finegrain.run notebook ' > "$$session/count"; \
 	if [ "$$(cat "$$session/count")" = 0 ]; then echo "Everything is up to date."; else \
 	  export FINEGRAIN_SESSION="$$session"; \
 	  $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) notebooks; \
 	  $(FINEGRAIN) summary --scale "$(SCALE)" --task "$(TASK)"; \
-	fi
+	fi)
 
 run: $(ENVIRONMENT) ## one notebook with parameters, into build/runs: NB=retrieval/leaderboard P="seeds=5 dataset=path"
 	@needed=$$($(FINEGRAIN) needs "$(NB)" --parameters "$$P") && \
@@ -106,6 +107,7 @@ endef
 # The schedule. A notebook's target is its run record; the .d file beside it says what the run read, the graph which
 # backbones it needs. Make looks at times, the command itself at contents: what only looks newer does not run.
 comma := ,
+DRY = $(findstring n,$(firstword -$(MAKEFLAGS)))
 TASKS := $(subst $(comma), ,$(TASK))
 FOUND := $(sort $(if $(TASKS),$(foreach task,$(TASKS),$(wildcard notebooks/$(task).ipynb notebooks/$(task)/*.ipynb)),$(wildcard notebooks/*/*.ipynb)))
 UNKNOWN := $(filter-out smoke default full,$(SCALE))$(foreach task,$(TASKS),$(if $(wildcard notebooks/$(task).ipynb notebooks/$(task)/*.ipynb),,$(task)))

@@ -163,10 +163,10 @@ def test_the_corrected_verdict_agrees_with_the_corrected_p():
     [
         (table(seeds=3), "3 seeds of at least 5"),
         (table(seeds=1), "1 seed of at least 5"),
-        (table(clusters=6), "6 clusters of at least 10"),
+        (table(clusters=6), "6 clusters of at least 20"),
         (table(clusters=1), "not defined when one of the clusters is left out"),
         (table().assign(y=1.0), "same in every seed and cluster"),
-        (table(per_cluster=1, seeds=0).assign(cluster=lambda t: t["item"].clip(upper=9)), "hold most items"),
+        (table(seeds=0).assign(cluster=lambda t: t["item"].clip(lower=60)), "hold most items"),
     ],
     ids=["3 seeds", "1 seed", "6 clusters", "1 cluster", "no variance", "one large cluster"],
 )

@@ -29,7 +29,7 @@ def test_equal_clusters_give_the_two_way_analysis_of_variance():
     assert effect == pytest.approx(grand)
     assert spread.variance == pytest.approx((ms_seed + ms_cluster - ms_left) / y.size)
     a, b, f = ms_seed / y.size, ms_cluster / y.size, FLOOR * ms_left / y.size
-    squares = (a - f) ** 2 / (seeds - 1) + (b - f) ** 2 / (clusters - 1) + f**2 / ((seeds - 1) * (clusters - 1))
+    squares = (a - f) * a / (seeds - 1) + (b - f) * b / (clusters - 1) + f**2 / ((seeds - 1) * (clusters - 1))
     assert spread.df == pytest.approx(spread.variance**2 / squares)
 
 

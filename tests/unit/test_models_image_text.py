@@ -73,7 +73,8 @@ def test_a_loaded_model_gives_the_vectors_of_the_one_saved(original, loaded):
             loaded.encode_image(images), model.encode_image(pixels.float(), normalize=True), atol=1e-6
         )
         np.testing.assert_allclose(loaded.encode_text(CAPTIONS), model.encode_text(tokens, normalize=True), atol=1e-6)
-    assert loaded.width == 24 and loaded.logit_scale == pytest.approx(1 / 0.07, rel=1e-5)
+    assert loaded.width == 24
+    assert loaded.logit_scale == pytest.approx(1 / 0.07, rel=1e-5)
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])
@@ -116,7 +117,7 @@ def test_a_folder_without_weights_or_configuration_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match="cannot be loaded"):
         load_image_text(f"local-dir:{bare}")
     (bare / "open_clip_config.json").unlink()
-    with pytest.raises(InputError, match="open_clip_config.json"):
+    with pytest.raises(InputError, match=r"open_clip_config\.json"):
         load_image_text(str(bare))
 
 

@@ -41,7 +41,8 @@ def test_a_saved_model_loads_equal_with_a_tied_head_and_encodes_as_a_text_encode
     backbones.save_backbone("doc-gpt", "smoke", lambda f: language.save_language_model(causal, tokenizer, f))
     loaded, again = load_causal_lm("doc-gpt", "smoke")
     tokens = torch.tensor([[101, 2000, 3000, 102]])
-    assert torch.equal(loaded(tokens).logits, causal(tokens).logits) and not loaded.training
+    assert torch.equal(loaded(tokens).logits, causal(tokens).logits)
+    assert not loaded.training
     assert loaded.get_input_embeddings().weight is loaded.get_output_embeddings().weight
     assert again("an array")["input_ids"] == tokenizer("an array")["input_ids"]
     encoder = load_text_encoder("doc-gpt", "smoke", dtype="float32", cache=False)
@@ -56,7 +57,8 @@ def test_missing_weights_are_refused_unless_named():
     with seeded(0):
         model, _ = load_masked_lm("minilm", new=["cls"], hidden_dropout_prob=0.0)
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
-    assert model.dtype == torch.float32 and model.config.hidden_dropout_prob == 0.0
+    assert model.dtype == torch.float32
+    assert model.config.hidden_dropout_prob == 0.0
 
 
 def test_a_later_token_does_not_change_what_a_causal_model_says_before_it(causal):
@@ -64,7 +66,8 @@ def test_a_later_token_does_not_change_what_a_causal_model_says_before_it(causal
     changed = tokens.clone()
     changed[0, 5] = 999
     here, there = causal(tokens).logits, causal(changed).logits
-    assert torch.equal(here[:, :5], there[:, :5]) and not torch.equal(here[:, 5:], there[:, 5:])
+    assert torch.equal(here[:, :5], there[:, :5])
+    assert not torch.equal(here[:, 5:], there[:, 5:])
 
 
 def test_minilm_under_a_causal_mask_is_causal():
@@ -92,7 +95,8 @@ def test_token_losses_equal_the_definition_and_do_not_see_padding(masked):
     with torch.inference_mode():
         alone = masked(torch.tensor(tokens[:1, :4])).logits[0, 2].log_softmax(-1)
     assert losses[0] == pytest.approx(-alone[1700].item(), abs=1e-5)
-    assert hits[0] == (alone.argmax().item() == 1700) and losses.shape == hits.shape == (2,)
+    assert hits[0] == (alone.argmax().item() == 1700)
+    assert losses.shape == hits.shape == (2,)
 
 
 def test_packed_rows_are_the_stream_of_texts_cut_after_every_row(tokenizer):
@@ -105,7 +109,8 @@ def test_packed_rows_are_the_stream_of_texts_cut_after_every_row(tokenizer):
 
 def test_rows_of_single_texts_mark_the_tokens_of_the_text(tokenizer):
     tokens, inside = language.rows_of(["one two three", ""], tokenizer, length=4)
-    assert tokens[0].tolist()[::3] == [101, 102] and tokens[1].tolist() == [101, 102, 0, 0]
+    assert tokens[0].tolist()[::3] == [101, 102]
+    assert tokens[1].tolist() == [101, 102, 0, 0]
     assert inside.tolist() == [[False, True, True, False], [False] * 4]
 
 
@@ -113,4 +118,5 @@ def test_batches_pass_over_all_rows_in_a_new_order():
     rows = np.arange(8)[:, None]
     batches = language.batches_of(rows, 4, generator(0))
     passes = [torch.cat([next(batches), next(batches)]).flatten().tolist() for _ in range(2)]
-    assert sorted(passes[0]) == sorted(passes[1]) == list(range(8)) and passes[0] != passes[1]
+    assert sorted(passes[0]) == sorted(passes[1]) == list(range(8))
+    assert passes[0] != passes[1]

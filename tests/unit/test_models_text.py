@@ -29,7 +29,8 @@ def test_vectors_have_unit_length_and_equal_the_definition(encoder):
     from finegrain.models.minilm import minilm_folder
 
     vectors = encoder.encode_text(TEXTS)
-    assert vectors.dtype == np.float32 and vectors.shape == (5, 384) == (5, encoder.width)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (5, 384) == (5, encoder.width)
     body = AutoModel.from_pretrained(minilm_folder()).eval()
     tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
     for text, vector in zip(TEXTS, vectors, strict=True):
@@ -63,7 +64,7 @@ def test_the_cache_answers_the_same_request_and_repairs_itself(encoder, build_fo
     def must_not_run(*_, **__):
         raise AssertionError("computed although cached")
 
-    silent = dataclasses.replace(cached, model=type("Model", (), {n: must_not_run for n in ENCODE})())
+    silent = dataclasses.replace(cached, model=type("Model", (), dict.fromkeys(ENCODE, must_not_run))())
     assert np.array_equal(silent.encode_text(TEXTS[:2]), first)
     for other in (TEXTS[1::-1], TEXTS[:1]):
         with pytest.raises(AssertionError):

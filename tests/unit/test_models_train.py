@@ -29,7 +29,8 @@ def test_it_finds_the_least_squares_line():
     history = fit(model, points(), squared, steps=300, learning_rate=0.1, weight_decay=0.0, dtype="float32")
     torch.testing.assert_close(model.weight.detach(), torch.tensor([[1.0, -2.0, 0.5]]), atol=1e-2, rtol=0)
     assert history["loss"].iloc[-1] < 1e-4 < history["loss"].iloc[0]
-    assert history["step"].tolist() == list(range(1, 301)) and not model.training
+    assert history["step"].tolist() == list(range(1, 301))
+    assert not model.training
 
 
 def test_it_repeats_itself_to_the_bit():
@@ -57,7 +58,9 @@ def test_frozen_weights_stay():
 
 def test_the_rate_rises_to_one_and_falls_to_nothing():
     rates = [_rate(step, 100, 0.1) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == 1 and rates[-1] < 0.001
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == 1
+    assert rates[-1] < 0.001
     assert rates[9:] == sorted(rates[9:], reverse=True)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import time
 
@@ -18,10 +19,11 @@ files.write_text(_registry.backbone_folder('glyph-clip', scale) / 'weights', '{}
 """
 USES_BACKBONE = """
 from pathlib import Path
-from finegrain.models import _registry
+from finegrain.models import backbones
 from finegrain.run import reads
-reads.note('backbones', 'glyph-clip', 'digest')
-Path(out, 'table.csv').write_text((_registry.backbone_folder('glyph-clip', scale) / 'weights').read_text())
+folder = backbones.backbone_folder('glyph-clip', scale)
+reads.note('backbones', 'glyph-clip', backbones.folder_digest(folder))
+Path(out, 'table.csv').write_text((folder / 'weights').read_text())
 """
 CLAIMS = """
 import json
@@ -69,6 +71,17 @@ def test_a_touch_reruns_nothing_and_an_edit_what_depends_on_it(kit):
     (kit.root / "figures/retrieval/seeded/table.csv").unlink()
     assert ran(kit.make("all")) == ["retrieval/plain", "retrieval/seeded"]
     assert (kit.root / "figures/retrieval/plain/table.csv").read_text() == "a\n2\n"
+
+
+def test_an_edit_during_a_run_counts_as_one_after_it(kit):
+    edits = "from pathlib import Path\nimport finegrain.seeding as s\n"
+    edits += (
+        "if not Path('edited').exists():\n    Path('edited').touch()\n    Path(s.__file__).open('a').write('# later')"
+    )
+    kit.notebook("retrieval/edited", edits, TABLE)
+    assert ran(kit.make("all")) == ["retrieval/edited"]
+    assert ran(kit.make("all")) == ["retrieval/edited"]
+    assert kit.make("all").stdout == "Everything is up to date.\n"
 
 
 def test_a_backbone_comes_first_and_only_other_weights_rerun_what_uses_it(kit):
@@ -204,3 +217,11 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(kit, words, message):
     assert len(said) == 1
     assert message in said[0]
     assert kit.files("build", "figures") == []
+
+
+def test_help_lists_every_target_and_is_what_make_alone_says(kit):
+    targets = re.findall(r"^\.PHONY: (.*)$", (kit.root / "Makefile").read_text(), re.M)
+    named = {name for line in targets for name in line.split()} - {"notebooks"}
+    said = kit.make().stdout
+    assert said == kit.make("help").stdout
+    assert set(re.findall(r"^  make ([a-z]+)", said, re.M)) == named

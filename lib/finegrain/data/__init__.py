@@ -8,6 +8,7 @@ import importlib
 _FACE = {
     "load": "finegrain.data._load",
     "available": "finegrain.data._load",
+    "prose": "finegrain.data._prose",
     "ImageText": "finegrain.data._records",
     "Texts": "finegrain.data._records",
     "Retrieval": "finegrain.data._records",

@@ -12,13 +12,13 @@ The rules, in the order in which they are applied to a docstring:
    unfilled placeholders go.
 4. Of a dotted path through a module only the last name stays ("scipy.signal.firwin" is "firwin"), and the packages'
    names go where they are not ordinary words ("a NumPy array" is "a array").
-5. Lines are joined to one line a paragraph; a parameter is one paragraph "name (type): description".
+5. Lines are joined to one line a paragraph; a parameter is one paragraph "name (type): description". Entries that are a
+   bare name go, and so do announcements of what was left out ("For example:", "See also").
 """
 
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,10 @@ _TITLES = {
 _LISTS = {"Parameters", "Attributes", "Methods", "Returns", "Raises"}
 _ADMONITIONS = {"note", "warning", "tip", "important", "caution", "hint", "attention", "danger", "admonition", "topic"}
 _DIRECTIVE = re.compile(r"\.\.\s+([\w-]+)\s*::\s*(.*)$")
-_WORD = re.compile(r"[A-Za-z]{2}")
+# What is left of a paragraph that was an address, a reference or the announcement of an example.
+_EMPTY = re.compile(
+    r"(?:[^A-Za-z]|[A-Za-z](?![A-Za-z]))*$|(?:\S+ ){0,2}\S+ ?:$|(?:see|see also|cf|source|references?)\W*$", re.I
+)
 _TABLE = re.compile(r"=+( +=+)+$|\+[-=+]+\+$")
 _UNDERLINE = re.compile(r"\s*([-=~^*])\1{2,}\s*$")
 _GOOGLE = re.compile(r"([A-Z][A-Za-z ]{2,20}?)\s*::?$")
@@ -57,7 +60,10 @@ _SENTENCE_END = re.compile(
 
 
 def parse(raw: str, clean_inline) -> Prose:
-    """A docstring by rules 1 to 5 above. `clean_inline` takes paragraphs, one a line; see `InlineCleaner`."""
+    """A docstring by rules 1 to 5 above.
+
+    clean_inline: a function of paragraphs, one a line, for rules 3 and 4: an `_docstring_inline.InlineCleaner`.
+    """
     lines, linked = _without_blocks(_dedent(raw))
     sections = [["", []]]
     for line, title in _headed(lines):
@@ -72,13 +78,13 @@ def parse(raw: str, clean_inline) -> Prose:
         if title == "See Also":
             see_also.extend(_names(body))
         elif title not in ("References", "Types"):
-            found = _entries(body) if title in _LISTS else _paragraphs(body)
+            found = [text for text in _entries(body) if " " in text] if title in _LISTS else _paragraphs(body)
             if not titles and found and _SIGNATURE.match(found[0]):
                 del found[0]
             paragraphs.extend(found)
             titles.extend([title] * len(found))
     cleaned = clean_inline("\n".join(paragraphs)).split("\n")
-    kept = [(title, text) for title, text in zip(titles, cleaned, strict=True) if _WORD.search(text)] if titles else []
+    kept = [pair for pair in zip(titles, cleaned, strict=True) if not _EMPTY.match(pair[1])] if titles else []
     summary = ""
     if kept and kept[0][0] == "":
         summary, *rest = _SENTENCE_END.split(kept[0][1], maxsplit=1)
@@ -256,97 +262,3 @@ def _names(lines):
                 name = re.sub(r"\(.*", "", name).strip(" `~.*-")
                 if re.fullmatch(r"[A-Za-z_][\w.]*", name):
                     yield name
-
-
-# Names that are never an ordinary word in technical prose, whatever package they stand in.
-_PACKAGE_WORDS = re.compile(
-    r"\b(?:the )?(?:[Nn]um[Pp]y|[Ss]ci[Pp]y|[Ss]ym[Pp]y|[Ss]cikit(?:-[Ll]earn)?|[Ss][Kk]-?[Ll]earn|[Pp]y-?[Tt]orch|[Tt]orch|"
-    r"[Pp]andas|[Mm]atplotlib|[Pp]yplot|[Nn]etwork[Xx]|[Tt]orch[Vv]ision|[Tt]imm|[Ss]eaborn|[Pp]y[Aa]rrow|[Ii][Pp]ython|"
-    r"[Mm]pmath|[Ff]ont[Tt]ools|[Hh]ugging ?[Ff]ace(?:_hub)?(?: [Hh]ub)?|[Ss]entence[- ][Tt]ransformers|[Pp]illow|"
-    r"[Jj]upyter(?:[Ll]ab)?)(?:'s)?(?![\w-]|\.\w)|🤗(?: ?[Tt]ransformers)?"
-)
-_FILE_ENDINGS = {
-    "py",
-    "pyx",
-    "txt",
-    "csv",
-    "json",
-    "md",
-    "rst",
-    "h",
-    "cpp",
-    "so",
-    "toml",
-    "yaml",
-    "yml",
-    "cfg",
-    "ini",
-    "html",
-}
-_PATH = re.compile(r"(?<![\w./@])~?\.?[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-
-
-_INLINE = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r":math:`([^`\n]*)`|\\\(([^\n]*?)\\\)|\$([^$\n]{1,80})\$", lambda found: _plain_maths(found)),
-        (r":[\w:+-]+:`[~!]?([^`<\n]*?)[ \t]*(?:<[^`\n]*>)?`", r"\1"),
-        (r"\[`?~?([^\]`\n]+)`?\]\([^)\n]*\)", r"\1"),  # [title](address)
-        (r"\[`[~.]*([^\]`\n]+)`\]", r"\1"),
-        (r"`+[~]?([^`<\n]*?)(?:[ \t]*<[^`>\n]*>)?`+_{0,2}", r"\1"),  # literals, `title <address>`_
-        (r"[ \t]*\[[\w, -]{1,12}\]_|[ \t]\[\d{1,2}\](?=[\s.,;])", ""),  # footnote marks
-        (r"<?https?://[^\s>)]+>?", ""),
-        (r"</?[A-Za-z]\w*[^<>\n]{0,40}/?>", ""),
-        (r"%\(\w+\)s|\{\{?\w+\}?\}", ""),
-        (r"(?<![\w*])(\*\*|\*)(?=[^\s*])([^*\n]+?)(?<=[^\s*])\1(?![\w*])", r"\2"),
-        (r"\\([*_`|\\ ])", r"\1"),
-        (r"\b([A-Za-z]\w*[A-Za-z0-9])_(?=[\s.,;:)])", r"\1"),  # target_
-    )
-]
-_TIDY = [
-    (_PACKAGE_WORDS, lambda found: found[0] if found.string[: found.start()][-1:] in (".", "-", "/") else ""),
-    (re.compile(r"\([ \t]*[,;.]?[ \t]+\)|\([ \t]+[,;.]?[ \t]*\)"), ""),
-    (re.compile(r"[^\S\n]+"), " "),
-    (re.compile(r" ([,.;:)](?!\w))"), r"\1"),
-    (re.compile(r"\( "), "("),
-    (re.compile(r"^ | $", re.MULTILINE), ""),
-]
-
-
-class InlineCleaner:
-    """Rules 3 and 4 as a function of paragraphs, one a line.
-
-    modules: the names of all packages and modules read; a dotted path through one of them is cut to its last name.
-
-    >>> InlineCleaner({"scipy", "signal"})("Like :func:`~scipy.signal.firwin` [1]_, on a *NumPy* array of ``n`` taps.")
-    'Like firwin, on a array of n taps.'
-    """
-
-    def __init__(self, modules: Iterable[str]):
-        aliases = {"np", "sp", "pd", "plt", "mpl", "nx", "nn", "F", "self", "cls", "sns", "pa", "xp", "tf", "jnp"}
-        self._modules = {module.lstrip("_") for module in modules} | set(modules) | aliases
-
-    def __call__(self, text: str) -> str:
-        for pattern, replacement in _INLINE:
-            text = pattern.sub(replacement, text)
-        text = _PATH.sub(self._last_name, text)
-        for pattern, replacement in _TIDY:
-            text = pattern.sub(replacement, text)
-        return text
-
-    def _last_name(self, found):
-        parts = found[0].lstrip("~.").split(".")
-        if parts[-1] in _FILE_ENDINGS or not (found[0][0] in "~." or any(part in self._modules for part in parts[:-1])):
-            return found[0]
-        return parts[-1]
-
-
-def _plain_maths(found):
-    text = found[1] or found[2] or found[3] or ""
-    text = re.sub(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", text)
-    text = re.sub(
-        r"\\(left|right|text|mathrm|mathbf|mathcal|mathbb|boldsymbol|operatorname|big|Big|quad|;|,|!)(?![a-z])",
-        "",
-        text,
-    )
-    return re.sub(r"[{}]", "", re.sub(r"\\([A-Za-z]+)", r" \1 ", text)).replace("\\", "")

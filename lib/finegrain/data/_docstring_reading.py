@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-_SKIPPED_PARTS = re.compile(r"(^|_)(tests?|testing|vendor(ed)?|externals?|compat|generated|benchmarks?|conftest)(_|$)")
+_SKIPPED_PARTS = re.compile(
+    r"(^|_)(tests?|testing|\w*testutils|vendor(ed)?|externals?|compat|generated|benchmarks?|conftest)(_|$)"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What is read and what its parts are called: the packages of the docstrings world and the topics of their modules.
 
 Written by hand. A topic's name says what the modules are about, as a person would; the same name is never used in two
-packages. Where several prefixes fit a module, the longest one counts. A module without a topic is in the world (for retrieval and
-language models) but in no class: its sub-package's name says nothing ("utils", "core"), or it holds too little.
+packages. Where several prefixes fit a module, the longest one counts. A module without a topic is in the table, for
+retrieval and language models, but in no class: its sub-package's name says nothing ("utils"), or it holds too little.
 """
 
 import dataclasses

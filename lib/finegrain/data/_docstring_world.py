@@ -10,7 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from finegrain import files
-from finegrain.data import _docstring_prose, _docstring_reading, _docstring_topics, _folds, _near_duplicates
+from finegrain.data import (
+    _docstring_inline,
+    _docstring_prose,
+    _docstring_reading,
+    _docstring_topics,
+    _folds,
+    _near_duplicates,
+)
 from finegrain.errors import InputError
 
 SHARES = {"train": 0.6, "dev": 0.1, "test": 0.2, "confirm": 0.1}
@@ -20,12 +27,12 @@ MIN_QUERY_WORDS = 4  # of two letters or more, of a query
 CLASS_SIZES = (40, 400)  # smaller topics are no class; of larger ones the items with the least hashes are taken
 
 _WORD = re.compile(r"[a-z0-9]+")
-_SMALL_WORDS = frozenset("a an and by for from in of on or the to with".split())
+_SMALL_WORDS = {"a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"}
 
 
 def key() -> str:
     """What the world follows from: the source of the modules that make it and the versions of the packages read."""
-    modules = (_docstring_prose, _docstring_reading, _docstring_topics, _folds, _near_duplicates)
+    modules = (_docstring_inline, _docstring_prose, _docstring_reading, _docstring_topics, _folds, _near_duplicates)
     source = [Path(__file__), *(Path(module.__file__) for module in modules)]
     return files.digest(*source, *(f"{package.name} {_version(package)}" for package in _docstring_topics.PACKAGES))[
         :16
@@ -37,7 +44,7 @@ def _version(package):
         return importlib.metadata.version(package.name).partition("+")[0]  # "2.13.0+cpu" holds the prose of "2.13.0"
     except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            f"the data set docstrings reads the package {package.name}, which is not installed; install requirements.lock"
+            f"the data set docstrings reads the package {package.name}, which is missing; install requirements.lock"
         ) from None
 
 
@@ -96,7 +103,7 @@ def _read():
 
 def _clean_table(read):
     """The table of distinct, long enough docstrings, and the words of each."""
-    clean = _docstring_prose.InlineCleaner({part for _, found in read for part in found.module.split(".")})
+    clean = _docstring_inline.InlineCleaner({part for _, found in read for part in found.module.split(".")})
     rows, words, seen = [], [], set()
     for package, found in read:
         prose = _docstring_prose.parse(found.raw, clean)
@@ -176,7 +183,8 @@ def _in_texts(table):
 def _in_retrieval(table):
     """Rows with a body, and a summary of their own that stands in no document."""
     long_enough = table["body"].str.split().str.len() >= MIN_BODY_WORDS
-    askable = table["summary"].str.findall(r"[A-Za-z]{2,}").str.len() >= MIN_QUERY_WORDS
+    words = table["summary"].str.findall(r"[A-Za-z]{2,}")
+    askable = (words.str.len() >= MIN_QUERY_WORDS) & (words.str[0] != "See")
     own = ~_same_summary(table[long_enough]).reindex(table.index, fill_value=True)
     chosen = table[long_enough & askable & own]
     inside = _inside_a_document(list(chosen["summary"]), list(chosen["body"]))
@@ -209,15 +217,16 @@ def _pairs(table):
     """Related pairs of names (by See Also, else neighbours by hash in a module) and as many from two packages."""
     table = table[~_same_summary(table)]
     table = table.assign(hashed=[_hash(name) for name in table.index]).sort_values("hashed")
-    fold, package = table["fold"].to_dict(), table["package"].to_dict()
+    fold, group, package = (table[column].to_dict() for column in ("fold", "group", "package"))
     related = {}
     for name, targets in table["see_also"].items():
         for target in targets:
-            if fold.get(target) == fold[name]:
+            if fold.get(target) == fold[name] and group[target] != group[name]:
                 related.setdefault(frozenset((name, target)), (name, target, "see also"))
     for _, block in table.groupby(["module", "fold"]):
         for pair in zip(block.index[::2], block.index[1::2], strict=False):
-            related.setdefault(frozenset(pair), (*pair, "same module"))
+            if group[pair[0]] != group[pair[1]]:
+                related.setdefault(frozenset(pair), (*pair, "same module"))
     by_fold = {name: list(block.index) for name, block in table.groupby("fold")}
     unrelated = []
     for row, (name, _, _) in enumerate(related.values()):
@@ -233,7 +242,7 @@ def _classes(table):
     """The topics that are classes, in the order of the table, with what their first module says it is."""
     chosen = table[table["in_texts"]].drop_duplicates("topic")
     packages = {package.name: package for package in _docstring_topics.PACKAGES}
-    clean = _docstring_prose.InlineCleaner({part for module in table["module"].unique() for part in module.split(".")})
+    clean = _docstring_inline.InlineCleaner({part for module in table["module"].unique() for part in module.split(".")})
     descriptions = []
     for topic, name in zip(chosen["topic"], chosen["package"], strict=True):
         raws = (
@@ -242,7 +251,9 @@ def _classes(table):
             if other == topic
         )
         summaries = (_docstring_prose.parse(raw, clean).summary for raw in raws if raw)
-        descriptions.append(next((summary for summary in summaries if len(summary.split()) >= 3), ""))
+        descriptions.append(
+            next((summary for summary in summaries if len(summary.split()) >= 3 and "__init__" not in summary), "")
+        )
     return pd.DataFrame(
         {"topic": chosen["topic"].array, "package": chosen["package"].array, "description": descriptions}
     )

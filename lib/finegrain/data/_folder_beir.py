@@ -20,9 +20,9 @@ def is_beir(path: Path) -> bool:
 def load_beir(path: Path, options: dict) -> Retrieval:
     """The whole corpus, and the queries that are judged.
 
-    A document's text is its title, a space and its text. A query's fold is the split whose file judges it. Grades from 1 on
-    count as relevant. A document with the query's own id is left out of rankings only where queries are documents (the
-    texts under a shared id are equal), as in ArguAna and Quora; elsewhere equal ids are accidents.
+    A document's text is its title, a space and its text. A query's fold is the split whose file judges it. Grades from
+    1 on count as relevant. A document with the query's own id is left out of rankings only where queries are documents
+    (the texts under a shared id are equal), as in ArguAna and Quora; elsewhere equal ids mean nothing.
     """
     corpus, queries = _plain_or_gzipped(path / "corpus.jsonl"), _plain_or_gzipped(path / "queries.jsonl")
     if queries is None:

@@ -31,7 +31,7 @@ def describe(character: str) -> Description:
     >>> describe("é")
     Description(script='latin', case='lower case', base='e', forms=(), marks=('acute accent above',))
     """
-    first, *rest = unicodedata.normalize("NFD", character)
+    first, *rest = list(unicodedata.normalize("NFD", character))
     if rest and all(unicodedata.combining(mark) for mark in rest):
         base = describe(first)
         return base.but(marks=[_combining(mark, base.script) for mark in rest])
@@ -169,7 +169,7 @@ def _stacked_lines(figure, codepoint):
     elif codepoint >= 0x1D306:
         breaks = [(codepoint - 0x1D306) // 3**place % 3 for place in (3, 2, 1, 0)]
     elif codepoint >= 0x1D300:
-        breaks = ((2,), (0, 2), (1, 2), (2, 0), (2, 1), (2, 2))[codepoint - 0x1D300]
+        breaks = [[2], [0, 2], [1, 2], [2, 0], [2, 1], [2, 2]][codepoint - 0x1D300]
     else:
         start, lines = {"TRI": (0x2630, 3), "DI": (0x268C, 2), "MONO": (0x268A, 1)}[figure]
         breaks = [codepoint - start >> line & 1 for line in range(lines)]

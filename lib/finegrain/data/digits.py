@@ -58,7 +58,7 @@ def _enlarged(cells):
     from PIL import Image
 
     small = Image.fromarray(np.round(cells * (255 / 16)).astype(np.uint8))
-    image = np.zeros((SIZE, SIZE), np.uint8)
+    image: np.ndarray = np.zeros((SIZE, SIZE), np.uint8)
     left = (SIZE - INK) // 2
     image[BASELINE - INK : BASELINE, left : left + INK] = small.resize((INK, INK), Image.Resampling.BICUBIC)
     return image
@@ -67,6 +67,6 @@ def _enlarged(cells):
 def _folds_of_forms(group):
     """Whole forms, in the order of their names' hashes: the first are train, the next dev, and so on."""
     order = sorted(range(len(group)), key=lambda row: _glyph_texts.position(group[row], "digits"))
-    fold = np.empty(len(group), object)
+    fold: np.ndarray = np.empty(len(group), object)
     fold[order] = [name for name, count in FORMS.items() for _ in range(count)]
     return fold

@@ -5,17 +5,18 @@ Image folder
     (`root/train/heron/1.jpg`). Optional beside the classes: `classnames.json` {folder: name}, `descriptors.json`
     {name: [descriptor, ...]}.
 Table
-    A parquet or CSV file, or a folder of them, one file a fold (`train.parquet`, `test.csv.gz`), with a column of texts
-    and one of labels; or with a column of encoded images (bytes) and one of labels. Optional beside them: `labels.json`,
-    the list of class names that whole-number labels point into.
+    A parquet or CSV file, or a folder of them, one file a fold (`train.parquet`, `test.csv.gz`), with a column of
+    texts and one of labels; or with a column of encoded images (bytes) and one of labels. Optional beside them:
+    `labels.json`, the list of class names that whole-number labels point into.
 BEIR
     `corpus.jsonl`, `queries.jsonl` and judgements in `qrels/test.tsv` or `qrels_test.tsv`; any of them may be gzipped.
 
-Folds are read off file and folder names (train; dev, val, valid or validation; test; confirm). Where there are none, an
-item's fold follows from a hash of its content: 60 % train, 10 % dev, 20 % test, 10 % confirm; equal items share a fold.
+Folds are read off the names of a folder's files and folders (train; dev, val, valid or validation; test; confirm).
+Where there are none, and for a single file, an item's fold follows from a hash of its content: 60 % train, 10 % dev,
+20 % test, 10 % confirm; equal items share a fold.
 
-Options stand after the path as in an address: "reviews.csv?text=review&label=stars". They are `text`, `label`, `image` and
-`fold` (names of columns, for tables).
+Options stand after the path as in an address: "reviews.csv?text=review&label=stars". They are `text`, `label`,
+`image` and `fold`: the names of a table's columns.
 """
 
 import json

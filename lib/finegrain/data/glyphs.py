@@ -95,7 +95,7 @@ def faces() -> pd.DataFrame:
 
 def _key():
     modules = (_folds, _glyph_drawing, _glyph_groups, _glyph_names, _glyph_texts, _glyph_words)
-    sources = [Path(module.__file__) for module in modules] + [Path(__file__)]
+    sources = [Path(str(module.__file__)) for module in modules] + [Path(__file__)]
     versions = [importlib.metadata.version(package) for package in ("matplotlib", "pillow")]
     return files.digest(*sources, *versions, unicodedata.unidata_version)[:16]
 
@@ -123,7 +123,7 @@ def _make():
 
     kept = _without_repeats(same, labels, fold)
     shown, labels = np.unique(labels[kept], return_inverse=True)
-    trained = np.zeros(len(shown), bool)
+    trained: np.ndarray = np.zeros(len(shown), bool)
     trained[labels[fold[kept] == "train"]] = True
     columns = _columns([characters[row] for row in shown], group[shown], role[shown], trained)
     return images[kept], labels.astype(np.int64), face[kept].astype(np.int8), columns
@@ -139,7 +139,7 @@ def _same_drawing(images):
     _, first, distinct = np.unique(flat.view(f"V{flat.shape[1]}").ravel(), return_index=True, return_inverse=True)
     order = np.argsort(distinct.ravel(), kind="stable")
     members = np.split(order, np.cumsum(np.bincount(distinct.ravel()))[:-1])
-    themselves = np.repeat(np.arange(len(first)), 2).reshape(-1, 2)
+    themselves: np.ndarray = np.repeat(np.arange(len(first)), 2).reshape(-1, 2)
     near = np.concatenate([themselves, _glyph_groups.near_pairs(images[first])])
     pairs = [(a, b) for i, j in near for a in members[i] for b in members[j] if a != b]
     return np.unique(np.sort(np.array(pairs), axis=1), axis=0)
@@ -170,7 +170,7 @@ def _faces_in(role):
 
 def _without_repeats(same, labels, fold):
     """Mask of the items to keep: no drawing twice in a class, and none beside training that stands in training."""
-    kept = np.ones(len(labels), bool)
+    kept: np.ndarray = np.ones(len(labels), bool)
     for first, second in same:  # sorted, so it is settled by now whether `first` stays
         if kept[first] and labels[first] == labels[second]:
             kept[second] = False

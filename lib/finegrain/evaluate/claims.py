@@ -149,9 +149,8 @@ def judge(claims: Sequence[Claim], results: pd.DataFrame, *, conditional_on: str
     results: a row for each arm, seed and item, see `finegrain.evaluate.effects`.
     conditional_on: what all of it rests on and did not vary, such as one backbone.
 
-    A verdict is withheld (inconclusive, with the reason) with fewer than 5 seeds where seeds matter, fewer than 10
-    clusters, clusters of which a few hold most items, fewer than 20 clusters that differ where most do not, and
-    without any spread.
+    A verdict is withheld (inconclusive, with the reason) with fewer than 5 seeds where seeds matter, fewer than 20
+    clusters, or so few that differ where most agree, clusters of which a few hold most items, and without any spread.
     """
     claims = list(claims)
     names = [claim.name for claim in claims]

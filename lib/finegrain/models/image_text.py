@@ -1,17 +1,17 @@
 """Image-text models: images and texts in, unit vectors of one space out.
 
 All models come through open_clip: a backbone folder of ours, a folder of the user's, the hub, or an architecture with
-weights that open_clip knows. A folder that `local-dir:` reads holds three things, and no code of ours is needed to load it:
+weights that open_clip knows. A folder that `local-dir:` reads holds three things, and loading it needs no code of ours:
 
 - `open_clip_config.json`: {"model_cfg": {embed_dim, vision_cfg, text_cfg}, "preprocess_cfg": {mean, std, interpolation,
-  resize_mode}}. `vision_cfg.layers` as a number is a vision transformer (with patch_size, width, head_width); as a list of four
-  it is a ModifiedResNet; `timm_model_name` takes a tower of timm's. The image size stands in vision_cfg. All towers
-  take three channels: grey images are repeated.
+  resize_mode}}. `vision_cfg.layers` as a number is a vision transformer (with patch_size, width, head_width); as a list
+  of four it is a ModifiedResNet; `timm_model_name` takes a tower of timm's. The image size stands in vision_cfg. All
+  towers take three channels: grey images are repeated.
 - `open_clip_model.safetensors`: the state of `open_clip.CLIP(**model_cfg)`.
-- `tokenizer.json`, `tokenizer_config.json`: as `PreTrainedTokenizerFast(...).save_pretrained(folder)` writes them. They are
-  read if `text_cfg.hf_tokenizer_name` is any non-empty string; `text_cfg.context_length` is the padded length, and
-  `pool_type: "eos"` with `eos_id` says where a text's vector is read. The text tower stays causal: without the mask, padding
-  would be attended to and a text's vector would depend on the context length.
+- `tokenizer.json`, `tokenizer_config.json`: as `PreTrainedTokenizerFast(...).save_pretrained(folder)` writes them. They
+  are read if `text_cfg.hf_tokenizer_name` is any non-empty string; `text_cfg.context_length` is the padded length, and
+  `pool_type: "eos"` with `eos_id` says where a text's vector is read. The text tower stays causal: without the mask,
+  padding would be attended to and a text's vector would depend on the context length.
 """
 
 import dataclasses
@@ -103,9 +103,9 @@ class ImageTextModel:
 def load_image_text(name, scale: str = "default", device: str = "auto", dtype: str = "float32"):
     """An image-text model by name: an object with `encode_image`, `encode_text`, `logit_scale`, `name`, `digest`.
 
-    name: "glyph-clip"; "local-dir:FOLDER" in the layout above, or that folder's bare path; "hf-hub:owner/name"; an architecture
-        and its weights as open_clip lists them, "ViT-B-32/openai"; or the user's own object with `encode_image` and
-        `encode_text`, which is given back as it is.
+    name: "glyph-clip"; "local-dir:FOLDER" in the layout above, or that folder's bare path; "hf-hub:owner/name"; an
+        architecture and its weights as open_clip lists them, "ViT-B-32/openai"; or the user's own object with
+        `encode_image` and `encode_text`, which is given back as it is.
     scale: of glyph-clip; smoke has its own.
     dtype: of the matrix products; float32 is the default because small towers gain nothing from bfloat16.
 
@@ -139,8 +139,8 @@ def class_embeddings(model, prompts: Sequence[Sequence[str]], renormalise: bool 
 
     model: an object with `encode_text`. prompts: C lists of prompts, of any lengths from 1 on; prompts that stand in
         several classes are encoded once.
-    renormalise: scale the means to unit length, as open_clip's zero-shot classifier does. Without, a class whose prompts disagree
-        keeps its shorter vector.
+    renormalise: scale the means to unit length, as open_clip's zero-shot classifier does. Without, a class whose
+        prompts disagree keeps its shorter vector.
 
     >>> class Letters:
     ...     def encode_text(self, texts):

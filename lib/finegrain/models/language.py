@@ -1,4 +1,4 @@
-"""Language models of the transformers library, masked and causal: loading and scoring; training texts as packed rows."""
+"""Language models of transformers, masked and causal: loading, scoring, and texts as the rows of tokens they read."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ def load_masked_lm(name: str, scale: str = "default", device: str = "auto", new:
     """A masked language model and its tokenizer, in float32 and eval mode.
 
     name, scale: see `sources.find_model`.
-    new: prefixes of weights that the files may lack and that are then drawn anew (inside `seeding.seeded`); MiniLM is a body without
-        a head, so `load_masked_lm("minilm", new=["cls"])`.
+    new: prefixes of weights that the files may lack and that are then drawn anew (inside `seeding.seeded`); MiniLM is a
+        body without a head, so `load_masked_lm("minilm", new=["cls"])`.
     config: what to change in the model's configuration, such as `hidden_dropout_prob=0.0`.
 
     Raises InputError if weights are missing that `new` does not name: a head left at random is the silent killer of
@@ -62,10 +62,10 @@ def quiet():
 
 
 def pack(texts: Sequence[str], tokenizer, length: int) -> np.ndarray:
-    """Texts as one stream of tokens, cut into rows: (R, length) int64; each row starts with the tokenizer's first special token.
+    """Texts as one stream of tokens, cut into rows: (R, length) int64, each of which opens with a special token.
 
-    Each text ends with the tokenizer's last special token, so a row may hold the end of one text and the start of the next. Rows
-    are full: the rest of the stream, shorter than a row, is dropped.
+    Each text is closed by a special token, so a row may hold the end of one text and the start of the next. Rows are
+    full: the rest of the stream, shorter than a row, is dropped.
 
     Raises InputError if the texts do not fill one row.
     """
@@ -109,7 +109,7 @@ def logits_at(model, tokens: torch.Tensor, where: torch.Tensor, real: torch.Tens
     """
     mask = None if real is None else real.long()
     if hasattr(model, "cls"):
-        # The BERT family: a head over 30,000 words costs more than a small body, so it is computed only where it is read.
+        # BERT: a head over 30,000 words costs more than a small body, so it is computed only where it is read.
         return model.cls(model.base_model(tokens, attention_mask=mask).last_hidden_state[where]).float()
     return model(tokens, attention_mask=mask).logits[where].float()
 
@@ -159,7 +159,7 @@ def _load(auto, name, scale, device, new, config):
     missing += sorted(str(key) for key in info["mismatched_keys"])
     if missing:
         raise InputError(
-            f"{found.name} lacks weights that {type(model).__name__} needs ({', '.join(missing[:3])}, {len(missing)} in all); "
+            f"{found.name} lacks {len(missing)} weights of {type(model).__name__} ({', '.join(missing[:3])}, ...); "
             "take a model that has them, or name them in `new` and train them"
         )
     return model.to(pick_device(device)).eval(), tokenizer

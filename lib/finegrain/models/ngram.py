@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class _Order:
-    """The k-grams of one order: sorted `grams` with `counts`; sorted `contexts` with their sums, kinds and likeliest next."""
+    """The k-grams of one order: sorted `grams` with `counts`; sorted `contexts` with what follows them."""
 
     grams: np.ndarray
     counts: np.ndarray
@@ -27,12 +27,12 @@ class KneserNey:
     counts the different words after c; c' is c without its first word; D = n1 / (n1 + 2 n2), where n1 and n2 count the
     grams seen once and twice. Unseen contexts fall through to the order below.
 
-    rows: (R, L) int64, tokens from 0 to `vocabulary` - 1; grams do not reach across rows. order: from 1 (no context) to 4.
+    rows: (R, L) int64, tokens from 0 to `vocabulary` - 1; grams do not reach across rows. order: 1 (no context) to 4.
 
     >>> rows = np.array([[1, 2, 3, 1, 2, 0, 1, 2, 3]])
     >>> model = KneserNey(rows, order=2, vocabulary=4)
     >>> np.exp(model.log_probabilities(np.array([[1, 2]]))).round(2).tolist()  # "2" has followed every "1"
-    [[0.19, 0.8]]
+    [[0.4, 0.84]]
     """
 
     def __init__(self, rows: np.ndarray, order: int, vocabulary: int):
@@ -65,7 +65,7 @@ class KneserNey:
         return np.log(p)
 
     def guesses(self, rows: np.ndarray) -> np.ndarray:
-        """For each position the most counted continuation of the longest context seen: (R, L) int64; ties to the lower token."""
+        """At each position the most counted continuation of the longest context seen; (R, L) int64, ties: the lower."""
         guess = np.zeros(rows.shape, np.int64)
         for k, order in enumerate(self._orders, 1):
             contexts = self._keys(rows, k) // self.vocabulary

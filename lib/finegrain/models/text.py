@@ -83,9 +83,9 @@ def load_text_encoder(
 ):
     """A text encoder by name: an object with `encode_text`, `name`, `digest` and `width`.
 
-    name: "minilm", a backbone ("doc-bert", "doc-gpt-scratch", ...: the mean of the last layer's vectors), a folder in the layout
-        of sentence-transformers or transformers, a hub id "owner/name@revision", or the user's own object with
-        `encode_text`, which is given back as it is.
+    name: "minilm", a backbone ("doc-bert", "doc-gpt-scratch", ...: the mean of the last layer's vectors), a folder in
+        the layout of sentence-transformers or transformers, a hub id "owner/name@revision", or the user's own object
+        with `encode_text`, which is given back as it is.
     scale: of the backbones that notebooks train; smoke has its own.
     dtype: of the matrix products; "auto" is bfloat16 where the hardware has it (on a CPU 1.8 times as fast, cosine to
         float32 above 0.9999 for MiniLM), else float32. Vectors are float32 always.

@@ -36,8 +36,8 @@ def fit(
     on_step: called as on_step(step, loss) after each step; to evaluate now and then.
     progress: label of a progress bar; None shows none.
 
-    Returns one row per step: `step` (from 1), `loss` (before the step), `seconds` since the start. The model ends in eval
-    mode. Steps are counted, never timed, and nothing is drawn but what `batches` and the model's own layers draw:
+    Returns one row per step: `step` (from 1), `loss` (before the step), `seconds` since the start. The model ends in
+    eval mode. Steps are counted, never timed, and nothing is drawn but what `batches` and the model's own layers draw:
     inside `seeding.seeded` the result is a function of the seed for fixed threads and CPU capability.
 
     Raises FloatingPointError if the loss stops being finite, ValueError if the batches run out.

@@ -8,6 +8,7 @@ import click
 
 from finegrain import files
 from finegrain.errors import InputError
+from finegrain.models._registry import MADE_BY
 from finegrain.run import depend, notebooks, places, session
 
 
@@ -59,6 +60,8 @@ def run(name, parameters, threads):
 
     found, scale, given = _asked(name, parameters)
     place = places.separate(found.name, scale, given)
+    if found.name in MADE_BY.values() and set(given) <= {"scale"} and scale != "full":
+        place = places.committed(found.name, scale)  # trained as `make all` does it: it need not do it again
     outcome = execute(found, place, values(found, scale, given), threads, always=True, progress=sys.stderr.isatty())
     if outcome.bad_input:
         raise InputError(outcome.error)
@@ -185,6 +188,7 @@ def lab(options):
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={files.root()}",
         "--LabApp.default_url=/lab/tree/notebooks",
+        f"--MultiKernelManager.default_kernel_name={kernels.NAME}",
     ]
     os.execve(sys.executable, [sys.executable, "-m", "jupyterlab", *arguments, *options], environment)
 

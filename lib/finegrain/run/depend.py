@@ -41,8 +41,12 @@ def rule(notebook: notebooks.Notebook, place: Place, inputs: dict, outputs: dict
     """
     read = [notebook.path, files.root() / "requirements.lock", *(files.root() / name for name in inputs["modules"])]
     for folder in [
-        *(_registry.backbone_folder(name, place.scale) for name in [*inputs["backbones"], *outputs["backbones"]]),
-        *(files.root() / name for name in inputs["folders"]),
+        *(
+            _registry.backbone_folder(name, place.scale)
+            for name in [*inputs["backbones"], *outputs["backbones"]]
+            if name in _registry.MADE_BY
+        ),
+        *(files.root() / name.partition("?")[0] for name in inputs["folders"]),
     ]:
         read += [folder, *sorted(path for path in folder.rglob("*") if path.is_file())]
     made = [place.figures / name for name in outputs["figures"]] + [place.items / name for name in outputs["items"]]

@@ -10,6 +10,8 @@ of the kit is imported.
     python environment.py lock FOLDER LOCK       resolve pyproject.toml afresh in FOLDER and write LOCK
 """
 
+from __future__ import annotations  # `check` runs on whatever Python is active, and says so if it is too old
+
 import hashlib
 import os
 import platform
@@ -18,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -49,7 +52,7 @@ def unsatisfied(lock):
     here = sys.version_info[:2]
     if not OLDEST <= here <= NEWEST:
         return [f"Python {platform.python_version()}"]
-    found = {}
+    found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.name
         if name:  # a package that an interrupted removal left behind has none
@@ -98,7 +101,7 @@ def prepare(folder, lock, turn):
         if not python.exists():
             print(f"making {folder} from {lock} (some minutes, 3 GB) ...", flush=True)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
         satisfied = [str(python), "-I", __file__, "satisfied", lock]
         if subprocess.run(satisfied, check=False).returncode:
             subprocess.run([*pip, "-r", lock], check=True)
@@ -141,10 +144,12 @@ def write(path, text):
     os.replace(beside, path)
 
 
+COMMANDS: dict[str, Callable] = {"check": check, "prepare": prepare, "satisfied": satisfied, "lock": lock}
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     try:
-        sys.exit({"check": check, "prepare": prepare, "satisfied": satisfied, "lock": lock}[command](*arguments))
+        sys.exit(COMMANDS[command](*arguments))
     except subprocess.CalledProcessError as error:
         sys.exit(f"the environment is not complete: {' '.join(error.cmd[:5])} ended with status {error.returncode}")
     except KeyboardInterrupt:

@@ -4,13 +4,10 @@ import contextlib
 import copy
 import fcntl
 import json
-import logging
 import os
 import re
 import shutil
 import signal
-import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,11 +16,10 @@ from pathlib import Path
 from finegrain import files
 from finegrain.errors import InputError
 from finegrain.run import depend, kernel, places, record
+from finegrain.run.cells import run_cells
 from finegrain.run.notebooks import Notebook
 from finegrain.run.parameters import check, declared
 from finegrain.run.places import Place
-
-START_SECONDS = 300  # a kernel on a busy machine
 
 
 @dataclass
@@ -81,88 +77,37 @@ def execute(
 
 
 def _run(notebook, place, parameters, threads, progress) -> Outcome:
-    started = time.monotonic()
+    from finegrain.seeding import expand_seeds  # brings numpy: not for a look at a record
+
+    seeds = expand_seeds(parameters["seeds"]) if parameters.get("seeds") else None
+    before, begun, started = record.sources(), time.time(), time.monotonic()
     scratch_notebook, reads = place.scratch / "executed.ipynb", place.scratch / "reads.json"
     given = _differing(notebook, parameters)
     if "out" in parameters:
         given["out"] = files.shown(place.scratch / "out")
     environment = kernel.environment(threads, reads.resolve(), online=_asks_for_hub(parameters))
-    error = _papermill(notebook, scratch_notebook, given, environment, progress)
+    error = run_cells(notebook.path, scratch_notebook, given, environment, progress)
     seconds = round(time.monotonic() - started, 1)
-    executed = record.load(scratch_notebook)
+    executed, noted = record.load(scratch_notebook) or {}, record.load(reads) or {}
     if executed:
         _clean(executed, _differing(notebook, parameters))
-        error = error or _incomplete(executed, notebook, place, record.load(reads))
+        error = error or _incomplete(executed, notebook, place, noted)
         files.write_text(place.executed, json.dumps(executed, indent=1, ensure_ascii=False) + "\n")
     if error:
         where = files.shown(place.executed) if executed else ""
         bad_input = error.startswith("InputError: ")
         return Outcome(notebook.name, "failed", seconds, [], error.removeprefix("InputError: "), bad_input, where)
-    made = _finish(notebook, place, parameters, threads, executed, record.load(reads), seconds)
-    return Outcome(notebook.name, "ran", seconds, made["verdicts"], executed=files.shown(place.executed))
-
-
-def _papermill(notebook, target, given, environment, progress) -> str:
-    """Run the cells; what went wrong, in one line, or nothing."""
-    folder, manager, status, error = _short_folder(), None, None, ""
-    try:
-        manager = kernel.start(folder, environment)
-        with _without("rfc3987_syntax"):  # the kernel starts up while this process imports
-            import nbformat
-            from nbclient.exceptions import DeadKernelError
-            from papermill import execute_notebook
-            from papermill.exceptions import PapermillExecutionError
-        logging.getLogger("papermill").setLevel(logging.CRITICAL)
-        try:
-            execute_notebook(
-                nbformat.read(notebook.path, as_version=4),
-                str(target),
-                parameters=given,
-                language="python",
-                kernel_name=kernel.NAME,
-                progress_bar=progress,
-                start_timeout=START_SECONDS,
-                km=manager,
-            )
-        except PapermillExecutionError as failed:
-            error = _one_line(f"{failed.ename}: {failed.evalue}")
-        except (DeadKernelError, RuntimeError) as failed:
-            error = _one_line(f"{type(failed).__name__}: {failed}")
-    finally:
-        if manager is not None:
-            status = kernel.stop(manager)
-        if status is not None and error:
-            error = _died(status, folder / "log")
-        shutil.rmtree(folder, ignore_errors=True)
-    return error
-
-
-def _incomplete(executed, notebook, place, noted) -> str:
-    """What a run that seemed to end well lacks: a cell that did not run, a declared output."""
-    for number, cell in enumerate(executed["cells"], 1):
-        if cell["cell_type"] == "code" and "".join(cell["source"]).strip() and not cell["execution_count"]:
-            return f"cell {number} did not run"
-    if noted is None:
-        return "the kernel did not say what it read: is the kernel's package this one?"
-    made = place.scratch / "out"
-    missing = [name for name in notebook.facts().get("outputs", []) if not (made / name).is_file()]
-    missing += [name for name, digest in record.outputs(notebook, place, {})["backbones"].items() if not digest]
-    return f"it did not write {', '.join(missing)}" if missing else ""
-
-
-def _finish(notebook, place, parameters, threads, executed, noted, seconds) -> dict:
-    """Publish what the run made, then say so: dependency file, published record, record, in this order."""
-    made = place.scratch / "out"
-    claims = record.load(made / "claims.json") or {}
     process = noted.pop("process")
     inputs = record.inputs(notebook, place.scale, parameters, threads, noted | {"folders": record.folders(noted)})
+    inputs["lock"], inputs["backbones"] = before["lock"], noted["backbones"]  # as they were when they were read
+    inputs["modules"] = {name: before.get(name, record.MISSING) for name in inputs["modules"]}
     whole = {
         "notebook": notebook.name,
         "scale": place.scale,
         "parameters": inputs["parameters"],
-        "seeds": _seeds(parameters),
+        "seeds": seeds,
         "threads": threads,
-        "verdicts": [claim["verdict"] for claim in claims.get("claims", [])],
+        "verdicts": _verdicts(place.scratch / "out"),
         "seconds": seconds,
         **process,
         "commit": record.commit(),
@@ -171,13 +116,36 @@ def _finish(notebook, place, parameters, threads, executed, noted, seconds) -> d
         "outputs": {},
         "cells": [_cell(cell) for cell in executed["cells"]],
     }
+    _finish(notebook, place, whole)
+    if record.sources() != before or notebook.path.stat().st_mtime > begun:
+        os.utime(place.record, (begun, begun))  # someone edits while it runs: Make shall look at it once more
+    return Outcome(notebook.name, "ran", seconds, whole["verdicts"], executed=files.shown(place.executed))
+
+
+def _incomplete(executed, notebook, place, noted) -> str:
+    """What a run that seemed to end well lacks: a cell that did not run, a declared output."""
+    for number, cell in enumerate(executed["cells"], 1):
+        if cell["cell_type"] == "code" and "".join(cell["source"]).strip() and not cell["execution_count"]:
+            return f"cell {number} did not run"
+    if not noted:
+        return "the kernel did not say what it read: is the kernel's package this one?"
+    made = place.scratch / "out"
+    missing = [name for name in notebook.facts().get("outputs", []) if not (made / name).is_file()]
+    missing += [
+        name for name, digest in record.outputs(notebook, place, {})["backbones"].items() if digest == record.MISSING
+    ]
+    return f"it did not write {', '.join(missing)}" if missing else ""
+
+
+def _finish(notebook, place, whole) -> None:
+    """Publish what the run made, then say so: dependency file, published record, record, in this order."""
+    made = place.scratch / "out"
     items = _keep_items(made / "items", place.items)
     whole["outputs"] = record.outputs(notebook, place, {"figures": _publish(made, place.figures), "items": items})
     if whole["outputs"]["figures"]:
-        files.write_text(place.figures / record.PUBLISHED, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
-    files.write_text(place.dependencies, depend.rule(notebook, place, inputs, whole["outputs"]))
-    record.write(place, whole)
-    return whole
+        record.write(place.figures / record.PUBLISHED, whole)
+    files.write_text(place.dependencies, depend.rule(notebook, place, whole["inputs"], whole["outputs"]))
+    record.write(place.record, whole)
 
 
 def _keep_items(made: Path, target: Path) -> list[str]:
@@ -232,10 +200,8 @@ def _cell(cell: dict) -> dict:
     }
 
 
-def _seeds(parameters):
-    from finegrain.seeding import expand_seeds
-
-    return expand_seeds(parameters["seeds"]) if parameters.get("seeds") else None
+def _verdicts(made: Path) -> list[str]:
+    return [claim["verdict"] for claim in (record.load(made / "claims.json") or {"claims": []})["claims"]]
 
 
 def _asks_for_hub(parameters: dict) -> bool:
@@ -250,50 +216,12 @@ def _asks_for_hub(parameters: dict) -> bool:
     )
 
 
-def _died(status: int, log: Path) -> str:
-    """Why a kernel is dead: its signal or status, and the last thing it wrote."""
-    if status < 0:
-        hint = " (out of memory?)" if -status == signal.SIGKILL else ""
-        text = f"the kernel was killed by {signal.Signals(-status).name}{hint}"
-    else:
-        text = f"the kernel ended with status {status}"
-    last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
-    return _one_line(": ".join([text, *last]))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())[:500]
-
-
-def _short_folder() -> Path:
-    """A folder for sockets, whose paths may have about 100 characters."""
-    folder = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="fg-", dir=folder if len(folder) < 60 else "/tmp"))
-
-
 def _check_writable(folder: Path) -> None:
     """Refuse a folder for results that cannot be written before any work is done."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         why = "you may not write to" if there.is_dir() else "there is a file at"
         raise InputError(f"cannot write results to {files.shown(folder)}: {why} {files.shown(there)}")
-
-
-@contextlib.contextmanager
-def _without(module: str):
-    """Within the block the module cannot be imported, unless it is already.
-
-    rfc3987_syntax compiles a grammar for 1.6 s when jsonschema, which nbformat imports, finds it; only the check
-    of internationalised addresses would miss it, and notebooks hold none.
-    """
-    absent = module not in sys.modules
-    if absent:
-        sys.modules[module] = None
-    try:
-        yield
-    finally:
-        if absent:
-            del sys.modules[module]
 
 
 @contextlib.contextmanager

@@ -8,11 +8,12 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from finegrain import files
 
 NAME = "finegrain"
-SPEC = {
+SPEC: dict[str, Any] = {
     # `python` alone: Jupyter puts its own interpreter there, so that the spec holds in any environment.
     "argv": ["python", "-m", "finegrain.run.kernel", "-f", "{connection_file}"],
     "display_name": "finegrain",
@@ -108,7 +109,7 @@ def main() -> None:
     os.chdir(files.root())  # a path in a parameter means the same from the command line and in JupyterLab
     app = IPKernelApp.instance()
     app.initialize(sys.argv[1:])
-    if os.environ.get("FINEGRAIN_READS"):
+    if os.environ.get("FINEGRAIN_READS") and app.shell is not None:
         # After each cell, not at exit: a kernel may be gone before it can say anything.
         app.shell.events.register("post_run_cell", lambda result: reads.write_if_asked())
     app.start()

@@ -77,14 +77,14 @@ def declared(notebook: Notebook) -> dict[str, Parameter]:
     return found
 
 
-def _parameter(statement, source, where) -> Parameter:
+def _parameter(statement, source: str, where: str) -> Parameter:
     if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name) or not statement.value:
         raise InputError(f"{where}: write `name: type = literal  # comment`, not {ast.unparse(statement)!r}")
     try:
         default = ast.literal_eval(statement.value)
     except ValueError:
         raise InputError(f"{where}: the default {ast.unparse(statement.value)!r} is not a literal") from None
-    line = source.splitlines()[statement.end_lineno - 1]
+    line = source.splitlines()[(statement.end_lineno or 1) - 1]
     comment = line.encode()[statement.end_col_offset :].decode().partition("#")[2].strip()  # offsets count bytes
     parameter = Parameter(statement.target.id, _kinds(statement.annotation, where), default, comment)
     if not parameter.accepts(default):

@@ -19,14 +19,10 @@ def note(kind: str, name: str, digest: str) -> None:
 
 def noted() -> dict:
     """Everything read so far: data and backbones with their digests, and the kit's modules by path from the root."""
-    folder = files.root() / "lib"
-    modules = {
-        str(Path(module.__file__).resolve().relative_to(files.root()))
-        for name, module in list(sys.modules.items())
-        if name.split(".")[0] == "finegrain" and getattr(module, "__file__", None)
-        if Path(module.__file__).resolve().is_relative_to(folder)
-    }
-    return {**{kind: dict(sorted(read.items())) for kind, read in _noted.items()}, "modules": sorted(modules)}
+    ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "finegrain"]
+    paths = {Path(path).resolve() for module in ours if (path := getattr(module, "__file__", None))}
+    modules = sorted(str(path.relative_to(files.root())) for path in paths if path.is_relative_to(files.root() / "lib"))
+    return {**{kind: dict(sorted(read.items())) for kind, read in _noted.items()}, "modules": modules}
 
 
 def process() -> dict:

@@ -1,16 +1,16 @@
 """The run record: what one run read, made and cost. It alone means success, and it decides what is stale."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 from finegrain import files
-from finegrain.models import _registry
+from finegrain.models import _registry, backbones
 from finegrain.run import environment
 from finegrain.run.notebooks import Notebook
 from finegrain.run.places import Place
 
+MISSING = "missing"
 PUBLISHED = "run.json"  # the record's copy beside the published figures
 
 
@@ -22,9 +22,9 @@ def load(path) -> dict | None:
         return None
 
 
-def write(place: Place, record: dict) -> None:
-    """Write the record, whole."""
-    files.write_text(place.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+def write(path: Path, record: dict) -> None:
+    """Write a record, whole."""
+    files.write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def stale(notebook: Notebook, place: Place, parameters: dict, threads: int) -> str | None:
@@ -54,39 +54,56 @@ def inputs(notebook: Notebook, scale: str, parameters: dict, threads: int, read:
     """Digests, as they are now, of all that a run depends on.
 
     read: what a run has noted, "modules", "backbones" and "folders" by name (an earlier record's inputs will do).
-    The offline worlds are functions of modules and pinned packages; a local folder counts with its contents.
+    The offline worlds are functions of modules and pinned packages, packaged and hub models of their names; a
+    trained backbone and a local folder count with their contents.
     """
     return {
         "notebook": notebook.digest(),
         "parameters": {name: value for name, value in parameters.items() if name != "out"},
         "threads": threads,
         "lock": environment.lock_digest(files.root() / "requirements.lock"),
-        "modules": {name: _of_file(files.root() / name) for name in read["modules"]},
-        "backbones": {name: of_folder(_registry.backbone_folder(name, scale)) for name in read["backbones"]},
-        "folders": {name: of_folder(files.root() / name) for name in read["folders"]},
+        "modules": {name: of(files.root() / name) for name in read["modules"]},
+        "backbones": {name: _of_backbone(name, scale) or digest for name, digest in read["backbones"].items()},
+        "folders": {name: of(files.root() / name.partition("?")[0]) for name in read["folders"]},
     }
+
+
+def sources() -> dict[str, str]:
+    """Digests of all that an edit may change under a run: the modules by path from the root, and "lock"."""
+    modules = {files.shown(path): of(path) for path in (files.root() / "lib").rglob("*.py")}
+    return modules | {"lock": environment.lock_digest(files.root() / "requirements.lock")}
 
 
 def outputs(notebook: Notebook, place: Place, names: dict) -> dict:
     """Digests of what a run has made, as it is now: "figures" and "items" of the names given, and backbones."""
     made = [name for name, maker in _registry.MADE_BY.items() if maker == notebook.name]
     return {
-        "figures": {name: _of_file(place.figures / name) for name in names.get("figures", ())},
-        "items": {name: _of_file(place.items / name) for name in names.get("items", ())},
-        "backbones": {name: of_folder(_registry.backbone_folder(name, place.scale)) for name in made},
+        "figures": {name: of(place.figures / name) for name in names.get("figures", ())},
+        "items": {name: of(place.items / name) for name in names.get("items", ())},
+        "backbones": {name: _of_backbone(name, place.scale) for name in made},
     }
 
 
-def of_folder(folder: Path) -> str:
-    """Digest of a folder: the names and contents of all files in it; empty if there is none."""
-    found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return files.digest(*(part for path in found for part in (str(path.relative_to(folder)), path))) if found else ""
+def of(path: Path) -> str:
+    """Digest of a file, or of the names and contents of all files in a folder; "missing" if there is neither."""
+    if path.is_file():
+        return files.digest(path)
+    found = sorted(file for file in path.rglob("*") if file.is_file())
+    return files.digest(*(part for file in found for part in (str(file.relative_to(path)), file))) if found else MISSING
+
+
+def _of_backbone(name: str, scale: str) -> str:
+    """Digest of a trained backbone's tensors and texts; empty for a model that is not trained here."""
+    if name not in _registry.MADE_BY:
+        return ""
+    folder = _registry.backbone_folder(name, scale)
+    return backbones.folder_digest(folder) if folder.is_dir() else MISSING
 
 
 def folders(noted: dict) -> list[str]:
-    """Which of the data sets that were read are local folders or files: their paths from the root."""
-    paths = [files.root() / name.partition("?")[0] for name in noted["data"]]  # options follow a path after "?"
-    return [os.path.relpath(path, files.root()) for path in paths if path.exists()]
+    """Which of the data sets and models that were read are local folders or files; options follow a path after "?"."""
+    names = [*noted["data"], *noted["backbones"]]
+    return [name for name in names if (files.root() / name.partition("?")[0]).exists()]
 
 
 def commit() -> dict:
@@ -102,7 +119,3 @@ def commit() -> dict:
         return {"hash": git("rev-parse", "HEAD"), "clean": not changed}
     except (OSError, subprocess.SubprocessError):
         return {"hash": None, "clean": None}
-
-
-def _of_file(path: Path) -> str:
-    return files.digest(path) if path.exists() else ""

@@ -1,0 +1,75 @@
+"""README's table of papers and the words of a session come from files, never from a keyboard."""
+
+import json
+
+import pytest
+
+from finegrain import InputError
+from finegrain.run import papers, session
+from finegrain.run.execute import Outcome
+
+
+def publish(kit, folder, verdict, seconds, scale="default", **more):
+    target = kit.root / "figures" / folder
+    target.mkdir(parents=True)
+    claims = [
+        {"name": "b", "statement": "Second.", "primary": False, "verdict": "supported"},
+        {"name": "a", "statement": "A | claim.", "primary": True, "verdict": verdict},
+    ]
+    (target / "claims.json").write_text(json.dumps({"title": "A paper", "scale": scale, "claims": claims} | more))
+    (target / "run.json").write_text(json.dumps({"seconds": seconds}))
+
+
+def test_the_table_shows_the_primary_claim_at_the_largest_scale(kit, monkeypatch):
+    monkeypatch.setenv("FINEGRAIN_ROOT", str(kit.root))
+    publish(kit, "retrieval/paper", "inconclusive", 12.3)
+    publish(kit, "retrieval/paper/full", "supported", 600.4, "full")
+    publish(kit, "text_classification/other", "contradicted", 3.0)
+    rows = papers.table().splitlines()[2:]
+    link = "[A paper](notebooks/retrieval/paper.ipynb)"
+    assert rows[0] == rf"| {link} | retrieval | A \| claim. | supported | 600 | full |"
+    assert rows[1].endswith("| text classification | A \\| claim. | contradicted | 3 | default |")
+
+
+def test_only_what_stands_between_the_markers_is_replaced(kit, monkeypatch):
+    monkeypatch.setenv("FINEGRAIN_ROOT", str(kit.root))
+    publish(kit, "retrieval/paper", "supported", 1)
+    readme = kit.root / "README.md"
+    readme.write_text(f"before\n{papers.START}\nold\n{papers.END}\nafter\n")
+    papers.update(readme)
+    first = readme.read_text()
+    assert first.startswith(f"before\n{papers.START}\n| paper |")
+    assert first.endswith(f"{papers.END}\nafter\n")
+    assert "old" not in first
+    papers.update(readme)
+    assert readme.read_text() == first
+
+
+def test_a_readme_without_markers_is_left_alone(kit):
+    (kit.root / "README.md").write_text("text")
+    with pytest.raises(InputError, match="has no lines"):
+        papers.update(kit.root / "README.md")
+    assert (kit.root / "README.md").read_text() == "text"
+
+
+def test_lines_count_what_has_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINEGRAIN_SESSION", str(tmp_path))
+    (tmp_path / "count").write_text("12\n")
+    first = session.report(Outcome("retrieval/paper", "ran", 12.34, ["inconclusive", "supported"]))
+    assert first.split() == ["[", "1/12]", "retrieval/paper", "12.3", "s", "1", "supported,", "1", "inconclusive"]
+    assert session.report(Outcome("retrieval/other", "unchanged")).split() == [
+        "[",
+        "2/12]",
+        "retrieval/other",
+        "unchanged",
+    ]
+
+
+def test_a_notebook_that_left_no_word_and_no_record_has_failed(tmp_path, kit, monkeypatch):
+    monkeypatch.setenv("FINEGRAIN_SESSION", str(tmp_path))
+    monkeypatch.setenv("FINEGRAIN_ROOT", str(kit.root))
+    monkeypatch.delenv("FINEGRAIN_BUILD", raising=False)
+    text, complete = session.summary(["retrieval/paper"], "default")
+    assert "1 failed" in text
+    assert "it ended without a word" in text
+    assert not complete
