@@ -29,7 +29,7 @@ class _Watcher(importlib.abc.MetaPathFinder):
         if name == "torchvision":
             sys.meta_path.remove(self)
             declare_missing_operators()
-        return None  # the ordinary finders find the module itself
+        return  # the ordinary finders find the module itself
 
 
 def declare_missing_operators() -> bool:

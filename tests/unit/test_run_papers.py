@@ -45,6 +45,17 @@ def test_only_what_stands_between_the_markers_is_replaced(kit, monkeypatch):
     assert readme.read_text() == first
 
 
+def test_what_chance_may_have_supported_is_counted_by_notebook(kit, monkeypatch):
+    monkeypatch.setenv("FINEGRAIN_ROOT", str(kit.root))
+    assert papers.chance() == "No claim has been judged yet."
+    publish(kit, "retrieval/paper", "inconclusive", 1)
+    publish(kit, "retrieval/paper/full", "supported", 1, "full")  # counts instead of the one at default
+    publish(kit, "retrieval/other", "not testable offline", 1)  # its secondary claim alone was judged
+    said = papers.chance()
+    assert said.startswith('Of 3 judged claims, 3 came out as "supported".')
+    assert "With 1 primary claim and 2 notebooks with secondary ones these are at most 0.025 and 0.05" in said
+
+
 def test_a_readme_without_markers_is_left_alone(kit):
     (kit.root / "README.md").write_text("text")
     with pytest.raises(InputError, match="has no lines"):

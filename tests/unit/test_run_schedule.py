@@ -103,6 +103,36 @@ def test_a_backbone_comes_first_and_only_other_weights_rerun_what_uses_it(kit):
     assert (kit.root / "figures/vision_language/uses/table.csv").read_text() == "two"
 
 
+def test_a_trial_of_a_backbone_leaves_the_shared_one_alone(kit):
+    more = 'scale: str = "default"\nwords: str = "shared"\nout: str = ""'
+    saves = BACKBONE.replace("'{}'", "words") + "assert (_registry.backbone_folder('glyph-clip') / 'weights').exists()"
+    kit.notebook("backbones/glyph_clip", saves, parameters=more)
+    kit.notebook("vision_language/uses", USES_BACKBONE)
+    kit.make("all")
+    trials = {"words=mine": "words=mine", "scale=full": "scale=full", "scale=default out=there": "scale=default"}
+    for given, folder in trials.items():
+        result = kit.make("run", "NB=backbones/glyph_clip", f"P={given}")
+        assert result.returncode == 0, result.stderr
+        own = f"build/runs/backbones/glyph_clip/{folder}/backbones"
+        assert f"backbones {own} (a trial" in result.stdout
+        assert (kit.root / own / "glyph-clip/weights").exists()
+    assert (kit.root / "build/backbones/glyph-clip/weights").read_text() == "shared"
+    assert kit.make("all").stdout == "Everything is up to date.\n"
+    there = kit.environment | {"FINEGRAIN_BACKBONES": "build/runs/backbones/glyph_clip/words=mine/backbones"}
+    kit.make("run", "NB=vision_language/uses", env=there)
+    assert (kit.root / "build/runs/vision_language/uses/defaults/figures/table.csv").read_text() == "mine"
+
+
+def test_a_run_with_other_threads_is_another_run(kit):
+    kit.notebook("retrieval/one", TABLE)
+    kit.make("all")
+    kit.notebook("retrieval/two", TABLE)
+    kit.make("all", "TASK=retrieval/two", "THREADS=2")
+    assert ran(kit.make("all", "THREADS=2")) == ["retrieval/one"]
+    assert kit.make("all", "THREADS=2").stdout == "Everything is up to date.\n"
+    assert ran(kit.make("all")) == ["retrieval/one", "retrieval/two"]
+
+
 def test_a_failing_notebook_stops_only_what_needs_it(kit):
     kit.notebook("backbones/glyph_clip", "1 / 0")
     kit.notebook("vision_language/uses", USES_BACKBONE)

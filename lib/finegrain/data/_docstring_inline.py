@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 # Names of packages that are never an ordinary word in technical prose ("rich" is one, and stays).
 _PACKAGE_NAMES = (
-    "beautiful ?soup|bs4|fonttools|hugging ?face(?:[ _]hub)?|ipython|jinja2?|jupyter(?:lab)?|matplotlib|mpmath|networkx|"
-    "numpy|pandas|pillow|prompt[ _]toolkit|pyarrow|pyplot|py-?torch|scikit(?:-learn)?|scipy|seaborn|"
+    "beautiful ?soup|bs4|fonttools|hugging ?face(?:[ _]hub)?|ipython|jinja2?|jupyter(?:lab)?|matplotlib|mpmath|"
+    "networkx|numpy|pandas|pillow|prompt[ _]toolkit|pyarrow|pyplot|py-?torch|scikit(?:-learn)?|scipy|seaborn|"
     "sentence[ -]transformers|sk-?learn|sympy|timm|torch|torchvision|tornado"
 )
 _IN_ANY_CASE = re.sub("[a-z]", lambda letter: f"[{letter[0].upper()}{letter[0]}]", _PACKAGE_NAMES)  # re.I is slower

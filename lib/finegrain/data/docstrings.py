@@ -1,38 +1,42 @@
 """Data set "docstrings": English technical prose of pinned packages, as topics, as retrieval and as pairs.
 
 What
-    28,088 distinct docstrings of 20 words or more, 3.2 million words, of 23 packages: functions, methods and classes, public
-    and private, as they stand in the installed files. They are read with `ast`, never imported, so compiled functions
-    are missing. `_docstring_prose` says how they are cleaned, `_docstring_topics` what is read and what it is called.
+    28,088 distinct docstrings of 20 words or more, 3.2 million words, of 23 packages: functions, methods and
+    classes, public and private, as they stand in the installed files. They are read with `ast`, never imported, so
+    compiled functions are missing. `_docstring_prose` says how they are cleaned, `_docstring_topics` what is read
+    and what it is called.
 
 Kinds
-    texts: 22,142 docstrings of 180 topics. A topic is a sub-package or a few of its modules with a name that a person would
-        give ("signal processing"); it has at least 40 docstrings, and of more than 400 those 400 with the least hashes of
-        their names. The path of a class is package > topic; `module` goes on from there. 48 % of the texts hold a word of
-        their topic's name (column `contains_class_word`): give the accuracy without them too.
-    retrieval: 18,887 queries and as many documents. The query is the summary, its document (grade 2) the body without
-        "See Also"; the bodies of the objects named there have grade 1 (6,080 judgements of 2,673 queries). Left out: bodies under
-        20 words, summaries under 4 words, summaries with the same content words as another's, and summaries that stand
-        word for word in any document. Queries of a fold are asked of the whole corpus unless documents are selected.
-    pairs: 21,612 pairs of summaries, both of one fold, none of one group: 10,806 related (1.0; 2,003 by See Also, the others
-        of one module) and as many of two packages (0.0).
+    texts: 22,142 docstrings of 180 topics. A topic is a sub-package or a few of its modules with a name that a
+        person would give ("signal processing"); it has at least 40 docstrings, and of more than 400 those 400 with
+        the least hashes of their names. The path of a class is package > topic; `module` goes on from there. 48 %
+        of the texts hold a word of their topic's name (column `contains_class_word`): give the accuracy without
+        them too.
+    retrieval: 18,887 queries and as many documents. The query is the summary, its document (grade 2) the body
+        without "See Also"; the bodies of the objects named there have grade 1 (6,080 judgements of 2,673 queries).
+        Left out: bodies under 20 words, summaries under 4 words, summaries with the same content words as
+        another's, and summaries that stand word for word in any document. Queries of a fold are asked of the whole
+        corpus unless documents are selected.
+    pairs: 21,612 pairs of summaries, both of one fold, none of one group: 10,806 related (1.0; 2,003 by See Also,
+        the others of one module) and as many of two packages (0.0).
 
 Folds
-    By group of near duplicates (`_near_duplicates`; 23,953 groups, the largest has 70), so that what torch or transformers
-    repeat stays on one side: train 59 %, dev 10 %, test 21 %, confirm 10 % of all docstrings.
+    By group of near duplicates (`_near_duplicates`; 23,953 groups, the largest has 70), so that what torch or
+    transformers repeat stays on one side: train 59 %, dev 10 %, test 21 %, confirm 10 % of all docstrings.
 
 Licences
-    The texts are their packages' and are not copied into this kit: BSD-3-Clause (IPython, Jinja, mpmath, NetworkX, NumPy,
-    pandas, Prompt Toolkit, scikit-learn, SciPy, seaborn, SymPy, PyTorch, torchvision), MIT (Beautiful Soup, fontTools, Rich),
-    MIT-CMU (Pillow), Apache-2.0 (Hugging Face Hub, Sentence Transformers, timm, Tornado, Transformers) and Matplotlib's own.
+    The texts are their packages' and are not copied into this kit: BSD-3-Clause (IPython, Jinja, mpmath, NetworkX,
+    NumPy, pandas, Prompt Toolkit, scikit-learn, SciPy, seaborn, SymPy, PyTorch, torchvision), MIT (Beautiful Soup,
+    fontTools, Rich), MIT-CMU (Pillow), Apache-2.0 (Hugging Face Hub, Sentence Transformers, timm, Tornado,
+    Transformers) and Matplotlib's own.
 
 Known biases
-    Python for mathematics and learning, by few hands: house styles give packages away even where their names are removed
-    (as words and in dotted paths; ordinary words stay, so "rich" and "transformers" do). PyTorch, SymPy and Transformers
-    are 40 %. 42 of the 5,781 docstrings of the test fold are part of a longer one of the training fold
-    (`tests/unit/test_leakage_texts.py`). See Also is what authors thought of: the absence of a link is no judgement.
-    all-MiniLM-L6-v2 has seen code documentation in training, so its zero-shot results are not those of a new domain.
-    Another version of a package is another version of this data set; a test pins the digests.
+    Python for mathematics and learning, by few hands: house styles give packages away even where their names are
+    removed (as words and in dotted paths; ordinary words stay, so "rich" and "transformers" do). PyTorch, SymPy and
+    Transformers are 40 %. 42 of the 5,781 docstrings of the test fold are part of a longer one of the training fold
+    (`tests/unit/test_leakage_texts.py`). See Also is what authors thought of: the absence of a link is no
+    judgement. all-MiniLM-L6-v2 has seen code documentation in training, so its zero-shot results are not those of a
+    new domain. Another version of a package is another version of this data set; a test pins the digests.
 """
 
 import functools

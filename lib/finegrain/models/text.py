@@ -95,9 +95,9 @@ def load_text_encoder(
 
     Raises InputError if there is no such model or it is damaged.
     """
+    if isinstance(name, EncodesText):
+        return name
     if not isinstance(name, str):
-        if isinstance(name, EncodesText):
-            return name
         raise InputError(f"an encoder needs a method encode_text, and {type(name).__name__} has none")
     if role not in (None, "query", "document"):
         raise InputError(f"role={role!r}: give None, query or document")

@@ -70,6 +70,8 @@ def run(name, parameters, threads):
         print(f"notebook  {outcome.executed}")
     if outcome.status == "ran" and place.figures.is_dir():
         print(f"results   {files.shown(place.figures)}")
+    if outcome.status == "ran" and place.backbones:
+        print(f"backbones {files.shown(place.backbones)} (a trial: the shared ones are as they were)")
     sys.exit(_status(outcome))
 
 

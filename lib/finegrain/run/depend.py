@@ -34,24 +34,28 @@ def graph() -> str:
 
 
 def rule(notebook: notebooks.Notebook, place: Place, inputs: dict, outputs: dict) -> str:
-    """The rule of one run: its record depends on all that it read, and on its results being there.
+    """The rule of one run: its record depends on all that it read, on its results being there, and on the threads.
 
     Every prerequisite is also a target without a recipe, so that a file which disappears makes the run stale
-    instead of stopping Make.
+    instead of stopping Make. `anew` is one that never exists.
     """
     read = [notebook.path, files.root() / "requirements.lock", *(files.root() / name for name in inputs["modules"])]
     for folder in [
-        *(
-            _registry.backbone_folder(name, place.scale)
-            for name in [*inputs["backbones"], *outputs["backbones"]]
-            if name in _registry.MADE_BY
-        ),
+        *(place.backbone(name) for name in [*inputs["backbones"], *outputs["backbones"]] if name in _registry.MADE_BY),
         *(files.root() / name.partition("?")[0] for name in inputs["folders"]),
     ]:
         read += [folder, *sorted(path for path in folder.rglob("*") if path.is_file())]
     made = [place.figures / name for name in outputs["figures"]] + [place.items / name for name in outputs["items"]]
     prerequisites = [_path(path) for path in dict.fromkeys([*read, place.executed, *made])]
-    return f"{_path(place.record)}: {' '.join(prerequisites)}\n\n" + "".join(f"{path}:\n" for path in prerequisites[1:])
+    record, threads = _path(place.record), inputs["threads"]
+    lines = [
+        f"{record}: {' '.join(prerequisites)}",
+        f"ifneq ($(THREADS),{threads})",
+        f"{record}: anew",
+        "endif",
+        "anew:",
+    ]
+    return "\n".join(lines + [f"{path}:" for path in prerequisites[1:]]) + "\n"
 
 
 def _path(path: Path) -> str:

@@ -85,7 +85,7 @@ def _run(notebook, place, parameters, threads, progress) -> Outcome:
     given = _differing(notebook, parameters)
     if "out" in parameters:
         given["out"] = files.shown(place.scratch / "out")
-    environment = kernel.environment(threads, reads.resolve(), online=_asks_for_hub(parameters))
+    environment = kernel.environment(threads, reads, place.backbones, online=_asks_for_hub(parameters))
     error = run_cells(notebook.path, scratch_notebook, given, environment, progress)
     seconds = round(time.monotonic() - started, 1)
     executed, noted = record.load(scratch_notebook) or {}, record.load(reads) or {}
@@ -98,7 +98,7 @@ def _run(notebook, place, parameters, threads, progress) -> Outcome:
         bad_input = error.startswith("InputError: ")
         return Outcome(notebook.name, "failed", seconds, [], error.removeprefix("InputError: "), bad_input, where)
     process = noted.pop("process")
-    inputs = record.inputs(notebook, place.scale, parameters, threads, noted | {"folders": record.folders(noted)})
+    inputs = record.inputs(notebook, place, parameters, threads, noted | {"folders": record.folders(noted)})
     inputs["lock"], inputs["backbones"] = before["lock"], noted["backbones"]  # as they were when they were read
     inputs["modules"] = {name: before.get(name, record.MISSING) for name in inputs["modules"]}
     whole = {
@@ -210,7 +210,7 @@ def _asks_for_hub(parameters: dict) -> bool:
     texts = [text for value in named for text in (value if isinstance(value, list) else [value])]
     return any(
         isinstance(text, str)
-        and (text.startswith(("hf:", "hf-hub:")) or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text) is not None)
+        and (text.startswith(("hf:", "hf-hub:")) or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", text) is not None)
         and not (files.root() / text).exists()
         for text in texts
     )

@@ -38,12 +38,17 @@ def write_spec(kernels) -> Path:
     return folder
 
 
-def environment(threads: int, reads: Path, online: bool) -> dict:
-    """The environment of a kernel that runs a notebook: threads, where to say what was read, no network unasked."""
+def environment(threads: int, reads: Path, backbones: Path | None, online: bool) -> dict:
+    """The environment of a kernel that runs a notebook: threads, where to say what was read, no network unasked.
+
+    backbones: where it saves and finds trained backbones, if not in the shared place.
+    """
     set_here = {name: str(threads) for name in THREADS} | {
-        "FINEGRAIN_READS": str(reads),
+        "FINEGRAIN_READS": str(reads.resolve()),
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if backbones:
+        set_here["FINEGRAIN_BACKBONES"] = str(backbones.resolve())
     if not online:
         set_here["HF_HUB_OFFLINE"] = "1"
     return {**os.environ, **set_here}

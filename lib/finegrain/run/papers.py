@@ -9,6 +9,8 @@ from finegrain.run import record
 
 START, END = "<!-- papers: start (make readme) -->", "<!-- papers: end -->"
 HEAD = "| paper | task | claim | verdict | seconds | scale |\n|---|---|---|---|---:|---|\n"
+# How likely a claim that is false comes out as "supported": the two-sided level of the intervals, 5 %, on one side.
+FALSE_SUPPORTED = 0.025
 
 
 def update(path: Path) -> None:
@@ -17,20 +19,62 @@ def update(path: Path) -> None:
     Raises InputError where the file or one of its markers is missing.
     """
     text = path.read_text(encoding="utf-8") if path.exists() else ""
+    files.write_text(path, updated(text, path.name))
+
+
+def updated(text: str, name: str) -> str:
+    """The text with the table and the sentence about chance between its markers; name: the file's, for the error."""
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
-        raise InputError(f"{path.name} has no lines {START!r} and {END!r} to write the table between")
-    files.write_text(path, f"{before}{START}\n{table()}{END}{after}")
+        raise InputError(f"{name} has no lines {START!r} and {END!r} to write the table between")
+    return f"{before}{START}\n{table()}\n{chance()}\n{END}{after}"
 
 
 def table() -> str:
     """One row for each notebook with claims: its primary claim, from the full scale where there is one."""
+    return HEAD + "".join(_row(task, name, path) for (task, name), path in _published().items())
+
+
+def chance() -> str:
+    """How many false "supported" the verdicts behind the table may hold by chance, in words.
+
+    A primary claim is judged by a two-sided 95 % interval, so that it comes out supported by chance with a probability of
+    2.5 % at most where it does not hold. Holm's correction gives all secondary claims of a notebook together the same
+    2.5 %. The numbers are bounds: they are reached where no claim holds and each lies on the edge of what it says.
+    """
+    notebooks = [_judged(path) for path in _published().values()]
+    claims = [claim for judged in notebooks for claim in judged]
+    if not claims:
+        return "No claim has been judged yet."
+    primary = sum(claim["primary"] for claim in claims)
+    families = sum(any(not claim["primary"] for claim in judged) for judged in notebooks)
+    supported = sum(claim["verdict"] == "supported" for claim in claims)
+    return (
+        f'Of {_count(len(claims), "judged claim")}, {supported} came out as "supported". How many of these are to be '
+        f"expected to be false: at most 2.5 % of the primary claims that do not hold in truth, and in at most 2.5 % of the "
+        f"notebooks one or more of the secondary ones, which are corrected together (Holm). With "
+        f"{_count(primary, 'primary claim')} and {_count(families, 'notebook')} with secondary ones these are at most "
+        f"{FALSE_SUPPORTED * primary:.2g} and {FALSE_SUPPORTED * families:.2g}, even if no claim at all held."
+    )
+
+
+def _published() -> dict[tuple[str, str], Path]:
+    """(task, notebook) -> its claims.json, that of the full scale where there is one."""
     found = {}
     for path in sorted((files.root() / "figures").glob("*/*/**/claims.json")):
         task, name = path.relative_to(files.root() / "figures").parts[:2]
         found[task, name] = path  # `full/claims.json` sorts after `claims.json`
-    return HEAD + "".join(_row(task, name, path) for (task, name), path in found.items())
+    return found
+
+
+def _judged(path) -> list[dict]:
+    claims = json.loads(path.read_text(encoding="utf-8")).get("claims", [])
+    return [claim for claim in claims if claim["verdict"] != "not testable offline"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(task, name, path) -> str:

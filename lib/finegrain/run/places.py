@@ -17,13 +17,15 @@ class Place:
     """The files of one run of one notebook, all below `folder` but the published figures.
 
     name: "retrieval/leaderboard"; scale: one of SCALES; folder: holds the executed notebook and its record;
-    figures: where tables, figures and claims.json go when the run has ended well.
+    figures: where tables, figures and claims.json go when the run has ended well; backbones: where a backbone's
+    notebook saves them, None for the shared place.
     """
 
     name: str
     scale: str
     folder: Path
     figures: Path
+    backbones: Path | None = None
 
     @property
     def stem(self) -> str:
@@ -50,6 +52,10 @@ class Place:
         """The folder of per-item results."""
         return self.folder / self.stem
 
+    def backbone(self, name: str) -> Path:
+        """The folder of a trained backbone, as this run sees it."""
+        return self.backbones / name if self.backbones else _registry.backbone_folder(name, self.scale)
+
     @property
     def scratch(self) -> Path:
         """The folder of a run in progress."""
@@ -74,7 +80,7 @@ def committed(name: str, scale: str) -> Place:
 def separate(name: str, scale: str, given: dict) -> Place:
     """The place of `make run`: a folder of its own for each notebook and set of parameters, below build/runs/.
 
-    Figures stay in that folder unless the parameter `out` names another one.
+    Figures stay in that folder unless the parameter `out` names another one; backbones always do.
     """
     check_scale(scale)
     words = ",".join(f"{key}={_plain(value)}" for key, value in given.items() if key != "out") or "defaults"
@@ -83,7 +89,8 @@ def separate(name: str, scale: str, given: dict) -> Place:
         slug = f"{slug[:80]}-{files.digest(repr(sorted(given.items(), key=str)))[:8]}"
     folder = files.build("runs", name, slug)
     out = given.get("out")
-    return Place(name, scale, folder, files.root() / out if out else folder / "figures")
+    backbones = folder / "backbones" if name in _registry.MADE_BY.values() else None
+    return Place(name, scale, folder, files.root() / out if out else folder / "figures", backbones)
 
 
 def check_scale(scale: str) -> None:

@@ -35,7 +35,7 @@ def stale(notebook: Notebook, place: Place, parameters: dict, threads: int) -> s
     if not place.executed.exists():
         return "the executed notebook is gone"
     then = record["inputs"]
-    now = inputs(notebook, place.scale, parameters, threads, then)
+    now = inputs(notebook, place, parameters, threads, then)
     for kind, value in now.items():
         if value != then[kind]:
             if not isinstance(value, dict):
@@ -50,7 +50,7 @@ def stale(notebook: Notebook, place: Place, parameters: dict, threads: int) -> s
     return None
 
 
-def inputs(notebook: Notebook, scale: str, parameters: dict, threads: int, read: dict) -> dict:
+def inputs(notebook: Notebook, place: Place, parameters: dict, threads: int, read: dict) -> dict:
     """Digests, as they are now, of all that a run depends on.
 
     read: what a run has noted, "modules", "backbones" and "folders" by name (an earlier record's inputs will do).
@@ -63,7 +63,7 @@ def inputs(notebook: Notebook, scale: str, parameters: dict, threads: int, read:
         "threads": threads,
         "lock": environment.lock_digest(files.root() / "requirements.lock"),
         "modules": {name: of(files.root() / name) for name in read["modules"]},
-        "backbones": {name: _of_backbone(name, scale) or digest for name, digest in read["backbones"].items()},
+        "backbones": {name: _of_backbone(name, place) or digest for name, digest in read["backbones"].items()},
         "folders": {name: of(files.root() / name.partition("?")[0]) for name in read["folders"]},
     }
 
@@ -80,7 +80,7 @@ def outputs(notebook: Notebook, place: Place, names: dict) -> dict:
     return {
         "figures": {name: of(place.figures / name) for name in names.get("figures", ())},
         "items": {name: of(place.items / name) for name in names.get("items", ())},
-        "backbones": {name: _of_backbone(name, place.scale) for name in made},
+        "backbones": {name: _of_backbone(name, place) for name in made},
     }
 
 
@@ -92,11 +92,11 @@ def of(path: Path) -> str:
     return files.digest(*(part for file in found for part in (str(file.relative_to(path)), file))) if found else MISSING
 
 
-def _of_backbone(name: str, scale: str) -> str:
+def _of_backbone(name: str, place: Place) -> str:
     """Digest of a trained backbone's tensors and texts; empty for a model that is not trained here."""
     if name not in _registry.MADE_BY:
         return ""
-    folder = _registry.backbone_folder(name, scale)
+    folder = place.backbone(name)
     return backbones.folder_digest(folder) if folder.is_dir() else MISSING
 
 

@@ -80,7 +80,7 @@ def read_trec(path) -> pd.DataFrame:
     try:
         run = pd.read_csv(
             path, sep=r"\s+", names=names, dtype={"query_id": str, "document_id": str, "rank": int, "score": float},
-            keep_default_na=False, float_precision="round_trip", quoting=3,
+            keep_default_na=False, quoting=3,
         )  # fmt: skip
     except ValueError as error:
         raise InputError(

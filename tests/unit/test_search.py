@@ -1,0 +1,150 @@
+"""Search against plain loops: BM25's formula, exact products, fusion by hand, ties, trec_eval's format."""
+
+import itertools
+import math
+
+import ir_measures
+import numpy as np
+import pandas as pd
+import pytest
+import Stemmer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finegrain import InputError
+from finegrain.search import BM25, exact_search, fuse, read_trec, run_from_scores, write_trec
+from finegrain.seeding import generator
+
+DOCUMENTS = pd.Series(
+    {
+        "d1": "Sorts an array in place.",
+        "d2": "Sort arrays of arrays, sorting each array.",
+        "d3": "Plots a histogram of sorted values",
+        "d4": "Nothing in common",
+        "d0": "Sorts an array in place.",
+    }
+)
+
+
+def run(*rows):
+    return pd.DataFrame(rows, columns=["query_id", "document_id", "score", "rank"])
+
+
+def bm25(query, documents, k1=1.5, b=0.75):
+    """Lucene's BM25, word by word."""
+    stem = Stemmer.Stemmer("english").stemWord
+    stop = {"an", "in", "of", "a", "each"}
+
+    def words(text):
+        kept = "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
+        return [stem(word) for word in kept if len(word) > 1 and word not in stop - {"each"}]
+
+    texts = {name: words(text) for name, text in documents.items()}
+    mean = sum(map(len, texts.values())) / len(texts)
+    scores = {}
+    for name, text in texts.items():
+        scores[name] = 0.0
+        for word in words(query):
+            holding = sum(word in other for other in texts.values())
+            times = text.count(word)
+            weight = math.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
+            scores[name] += weight * times / (times + k1 * (1 - b + b * len(text) / mean))
+    return scores
+
+
+@pytest.mark.parametrize("query", ["sorting arrays", "array array sorted", "histograms of values", "unknown sort"])
+@pytest.mark.parametrize(("k1", "b"), [(1.5, 0.75), (0.9, 0.4)])
+def test_bm25_is_its_formula(query, k1, b):
+    expected = {name: score for name, score in bm25(query, DOCUMENTS, k1, b).items() if score > 0}
+    found = BM25(DOCUMENTS, k1=k1, b=b).search(pd.Series({"q": query}), k=10)
+    assert dict(zip(found["document_id"], found["score"], strict=True)) == pytest.approx(expected, rel=1e-5)
+    assert found["document_id"].tolist() == sorted(found["document_id"], key=lambda name: (-expected[name], name))
+
+
+def test_bm25_leaves_out_what_shares_no_word_and_keeps_the_order_of_the_queries():
+    found = BM25(DOCUMENTS).search(pd.Series({"z": "array", "none": "xyzzy", "a": "histogram"}), k=2)
+    assert found["query_id"].tolist() == ["z", "z", "a"]
+    assert found["rank"].tolist() == [1, 2, 1]
+    assert BM25(DOCUMENTS).bytes > 0
+
+
+def test_bm25_needs_documents():
+    with pytest.raises(ValueError, match="at least one"):
+        BM25(pd.Series([], dtype=str))
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=7, max_size=7), max_size=4),
+    st.permutations([f"d{number}" for number in range(7)]),
+    st.integers(1, 9),
+)
+def test_a_run_is_the_sorted_scores_with_ties_by_document(scores, documents, k):
+    queries = [f"q{number}" for number in range(len(scores))]
+    expected = [
+        (query, name, float(score), rank)
+        for query, row in zip(queries, scores, strict=True)
+        for rank, (score, name) in enumerate(
+            sorted(zip(row, documents, strict=True), key=lambda pair: (-pair[0], pair[1]))[:k], 1
+        )
+    ]
+    found = run_from_scores(np.array(scores).reshape(-1, 7), queries, documents, k)
+    assert list(found.itertuples(index=False, name=None)) == expected
+
+
+def test_a_document_with_score_minus_infinity_is_left_out():
+    found = run_from_scores(np.array([[-np.inf, 1.0, -np.inf]]), ["q"], ["a", "b", "c"], k=3)
+    assert found["document_id"].tolist() == ["b"]
+
+
+def test_exact_search_is_the_sorted_product_and_equal_documents_tie(monkeypatch):
+    rng = generator(0, "vectors")
+    queries, documents = rng.standard_normal((30, 24)), rng.standard_normal((200, 24))
+    documents[150] = documents[20]
+    ids = [f"d{number:03d}" for number in range(200)]
+    expected = np.argsort(-np.round(queries.astype("f4") @ documents.astype("f4").T, 6), axis=1, kind="stable")[:, :50]
+    names = [f"q{number}" for number in range(30)]
+    found = exact_search(queries, documents, names, ids, k=50)
+    assert found["document_id"].tolist() == [ids[column] for column in expected.ravel()]
+    monkeypatch.setattr("finegrain.search.dense._BLOCK_BYTES", 1)  # one query at a time: the same ranking
+    pd.testing.assert_frame_equal(exact_search(queries, documents, names, ids, k=50), found)
+
+
+def test_fusion_adds_reciprocal_ranks():
+    one = run(("q", "a", 9.0, 1), ("q", "b", 8.0, 2), ("r", "a", 1.0, 1))
+    two = run(("q", "b", 0.3, 1), ("q", "c", 0.1, 2), ("s", "x", 1.0, 1))
+    expected = [
+        ("q", "b", 1 / 62 + 1 / 61, 1),
+        ("q", "a", 1 / 61, 2),
+        ("q", "c", 1 / 62, 3),
+        ("r", "a", 1 / 61, 1),
+        ("s", "x", 1 / 61, 1),
+    ]
+    assert list(fuse(one, two).itertuples(index=False, name=None)) == expected
+    assert len(fuse(one, two, depth=1)) == 3
+
+
+def test_fusion_breaks_ties_by_document_and_ignores_the_order_of_the_runs():
+    one, two = run(("q", "b", 1.0, 1), ("q", "a", 0.0, 2)), run(("q", "a", 5.0, 1), ("q", "b", 4.0, 2))
+    for runs in itertools.permutations([one, two]):
+        assert fuse(*runs)["document_id"].tolist() == ["a", "b"]
+
+
+def test_a_run_survives_trec_evals_format_and_ir_measures_reads_it(tmp_path):
+    scores = generator(1, "scores").standard_normal((3, 20)).astype("f4")
+    written = run_from_scores(scores, ["q1", "2", "NA"], [f"d:{number}.x" for number in range(20)], k=7)
+    write_trec(written, tmp_path / "run.trec", tag="test")
+    pd.testing.assert_frame_equal(read_trec(tmp_path / "run.trec"), written, check_dtype=False)
+    read = list(ir_measures.read_trec_run(str(tmp_path / "run.trec")))
+    assert [(one.query_id, one.doc_id, one.score) for one in read] == list(
+        written[["query_id", "document_id", "score"]].itertuples(index=False, name=None)
+    )
+
+
+def test_white_space_in_an_id_and_other_formats_are_refused(tmp_path):
+    with pytest.raises(InputError, match="'a b'"):
+        write_trec(run(("q", "a b", 1.0, 1)), tmp_path / "run.trec")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"other\.csv"):
+        read_trec(tmp_path / "other.csv")
+    with pytest.raises(InputError, match="no run file"):
+        read_trec(tmp_path / "absent")
