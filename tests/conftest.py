@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# One thread, as in the kernels of the runs: small tensors in several processes are many times slower with more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = 'scale: str = "default"  # smoke, default or full\nout: str = ""  # folder for the results'
 

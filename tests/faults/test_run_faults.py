@@ -110,7 +110,13 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))  # as a full disk: writing fails at some point
 
 
-@pytest.mark.parametrize("source", ["files.write_text(out + '/table.csv', 'x' * 400_000)", "print('x' * 400_000)"])
+BACKBONE = "from finegrain.models import save_backbone\n"
+BACKBONE += "save_backbone('doc-bert', scale, lambda folder: (folder / 'weights').write_bytes(bytes(400_000)))"
+
+
+@pytest.mark.parametrize(
+    "source", ["files.write_text(out + '/table.csv', 'x' * 400_000)", "print('x' * 400_000)", BACKBONE]
+)
 def test_a_disk_without_room_is_one_sentence(kit, source):
     kit.notebook("retrieval/large", f"from finegrain import files\n{source}")
     result = kit.finegrain("run", "retrieval/large", preexec_fn=small_files)

@@ -14,9 +14,9 @@ A test module names its notebook and holds checks, mutations, and one test of th
 """
 
 import ast
-import functools
 import inspect
 import linecache
+import warnings
 from types import ModuleType
 
 import pytest
@@ -24,12 +24,12 @@ import pytest
 from finegrain.run import notebooks, parameters
 
 
-def load_methods(name: str, *mutation: str, **given) -> ModuleType:
+def load_methods(name: str, *mutation: str) -> ModuleType:
     """The definitions in a notebook's `method` cells as a module; nothing else of the notebook runs.
 
     Of the other code cells only the imports that the definitions use are carried out, and of the parameters those that
     they use have their declared values. mutation: a text that stands exactly once in the method cells, and what to
-    put in its place. given: parameters with another value.
+    put in its place.
     """
     notebook = notebooks.find(name)
     cells = [(f"<{name}: {cell.id}>", cell.source) for cell in notebook.tagged("method")]
@@ -41,7 +41,7 @@ def load_methods(name: str, *mutation: str, **given) -> ModuleType:
     used = {n.id for _, source in cells for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
     module = ModuleType(name)
     values = {known: parameter.default for known, parameter in parameters.declared(notebook).items() if known in used}
-    vars(module).update(values | given)
+    vars(module).update(values)
     for label, source in [(f"<{name}: imports>", _imports(notebook, used)), *cells]:
         linecache.cache[label] = (len(source), None, source.splitlines(keepends=True), label)  # lines in tracebacks
         exec(compile(source, label, "exec"), vars(module))
@@ -61,12 +61,6 @@ def _imports(notebook, used: set[str]) -> str:
     return "\n".join(lines)
 
 
-@pytest.fixture(scope="session")
-def methods():
-    """The function `load_methods`, for tests of several notebooks or with other parameters."""
-    return functools.cache(load_methods)
-
-
 @pytest.fixture(scope="module")
 def method(request) -> ModuleType:
     """The method cells of the notebook that the test module names."""
@@ -83,7 +77,8 @@ def survives(request):
         mutated = load_methods(request.module.NOTEBOOK, old, new)
         for check in checks:
             try:
-                check(mutated)
+                with warnings.catch_warnings(action="ignore"):
+                    check(mutated)
             except NameError:
                 raise  # a slip in the mutation, not in the method
             except Exception:

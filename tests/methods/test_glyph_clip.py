@@ -1,6 +1,5 @@
 """glyph-clip: the towers, the captions and what they are true of, the jittered images, the loss."""
 
-import itertools
 from copy import deepcopy
 
 import numpy as np
@@ -31,7 +30,7 @@ def table():
     )
 
 
-def drawn_batch(method, alias_share=0.4, count=400):
+def drawn_batch(method, alias_share=0.4, count=200):
     drawer = method.Captions(table(), TEMPLATES, alias_share, TRAINED)
     return drawer, *drawer.draw(generator(0, "captions"), count)
 
@@ -55,10 +54,11 @@ def read(caption):
 
 def test_a_caption_is_true_of_an_image_whose_class_has_all_that_it_says(method):
     drawer, drawn, captions, about = drawn_batch(method)
-    expected = np.zeros((len(drawn), len(drawn)), bool)
-    for i, j in itertools.product(range(len(drawn)), repeat=2):
-        kind, what = read(captions[i])
-        expected[i, j] = what <= set(DESCRIPTORS[drawn[j]]) if kind == "phrases" else what == drawn[j]
+    said = [read(caption) for caption in captions]
+    expected = [
+        [what <= set(DESCRIPTORS[number]) if kind == "phrases" else what == number for number in drawn]
+        for kind, what in said
+    ]
     np.testing.assert_array_equal(drawer.true_of(drawn, about, True), expected)
     np.testing.assert_array_equal(drawer.true_of(drawn, about, False), drawn[:, None] == drawn[None, :])
 
@@ -74,25 +74,25 @@ def test_by_hand_latin_small_is_true_of_both_and_with_acute_of_one(method):
 
 def test_a_caption_says_only_what_holds_for_its_class_and_no_name_that_is_not_known(method):
     _, drawn, captions, about = drawn_batch(method)
-    kinds = []
+    kinds, name_known = [], table()["name_known"]
     for number, caption, said in zip(drawn, captions, about, strict=True):
         kind, what = read(caption)
         kinds.append(kind)
         assert what <= set(DESCRIPTORS[number]) if kind == "phrases" else what == number
         assert said.sum() == (len(what) if kind == "phrases" else 0)
-        assert kind != "name" or table()["name_known"][what]
-    assert min(kinds.count(kind) for kind in ("alias", "name", "phrases")) > 20
+        assert kind != "name" or name_known[what]
+    assert min(kinds.count(kind) for kind in ("alias", "name", "phrases")) > 10
 
 
 def test_aliases_come_at_their_share_and_by_their_weight_and_never_from_untrained_classes(method):
-    _, drawn, captions, _ = drawn_batch(method, alias_share=0.5, count=2000)
+    _, drawn, captions, _ = drawn_batch(method, alias_share=0.5, count=1000)
     by_alias = np.array([read(caption)[0] == "alias" for caption in captions])
-    assert by_alias.mean() == pytest.approx(0.5, abs=0.04)
+    assert by_alias.mean() == pytest.approx(0.5, abs=0.06)
     assert np.bincount(drawn[by_alias], minlength=5) / by_alias.sum() == pytest.approx(
-        [3 / 6, 2 / 6, 1 / 6, 0, 0], abs=0.05
+        [3 / 6, 2 / 6, 1 / 6, 0, 0], abs=0.07
     )
     assert np.bincount(drawn[~by_alias], minlength=5) / (~by_alias).sum() == pytest.approx(
-        [0.25, 0.25, 0.25, 0, 0.25], abs=0.05
+        [0.25, 0.25, 0.25, 0, 0.25], abs=0.07
     )
 
 
@@ -121,7 +121,9 @@ def vectors(count=6, width=5):
 
 def several(count=6):
     """Which captions (rows) are true of which images: the diagonal and some more, not symmetric."""
-    return torch.eye(count, dtype=torch.bool) | (torch.rand(count, count, generator=torch.manual_seed(1)) < 0.3)
+    return torch.eye(count, dtype=torch.bool) | (
+        torch.rand(count, count, generator=torch.Generator().manual_seed(1)) < 0.3
+    )
 
 
 def test_with_one_right_answer_each_it_is_the_loss_of_open_clip(method):

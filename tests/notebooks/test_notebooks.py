@@ -119,6 +119,14 @@ def test_method_cells_are_short_definitions(name):
     assert cells or kind(name) != "paper"
 
 
+@each
+def test_its_method_has_a_test_module_with_mutations(name):
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/methods").glob("test_*.py")]
+    mine = [source for source in sources if f'NOTEBOOK = "{name}"' in source]
+    assert len(mine) == bool(notebook(name).tagged("method"))
+    assert all("MUTATIONS = [" in source for source in mine)
+
+
 def defines(statement):
     """Whether it is a function, a class, an import, or a constant named in capitals."""
     if isinstance(statement, ast.Assign):

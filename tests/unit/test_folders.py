@@ -62,6 +62,7 @@ def test_an_image_folder_has_its_classes_folds_and_lazy_images(birds):
 
 
 def test_names_and_descriptors_beside_the_classes(birds):
+    assert "descriptors" not in load(str(birds)).classes  # a folder that says nothing of them has no such column
     (birds / "classnames.json").write_text('{"grey_heron": "heron", "wren": "winter wren", "absent": "x"}')
     (birds / "descriptors.json").write_text('{"heron": ["long neck", "grey"], "winter wren": []}')
     classes = load(str(birds)).classes

@@ -35,12 +35,12 @@ def test_only_what_stands_between_the_markers_is_replaced(kit, monkeypatch):
     monkeypatch.setenv("FINEGRAIN_ROOT", str(kit.root))
     publish(kit, "retrieval/paper", "supported", 1)
     readme = kit.root / "README.md"
-    readme.write_text(f"before\n{papers.START}\nold\n{papers.END}\nafter\n")
+    readme.write_text(f"before\n{papers.START}\nearlier words\n{papers.END}\nafter\n")
     papers.update(readme)
     first = readme.read_text()
     assert first.startswith(f"before\n{papers.START}\n| paper |")
     assert first.endswith(f"{papers.END}\nafter\n")
-    assert "old" not in first
+    assert "earlier words" not in first
     papers.update(readme)
     assert readme.read_text() == first
 
@@ -52,8 +52,9 @@ def test_what_chance_may_have_supported_is_counted_by_notebook(kit, monkeypatch)
     publish(kit, "retrieval/paper/full", "supported", 1, "full")  # counts instead of the one at default
     publish(kit, "retrieval/other", "not testable offline", 1)  # its secondary claim alone was judged
     said = papers.chance()
-    assert said.startswith('Of 3 judged claims, 3 came out as "supported".')
-    assert "With 1 primary claim and 2 notebooks with secondary ones these are at most 0.025 and 0.05" in said
+    assert said.startswith("3 claims judged, 3 of them supported.")
+    assert "at most 0.025 of the 1 primary claim would be" in said
+    assert "secondary ones in 0.05 of the 2 notebooks" in said
 
 
 def test_a_readme_without_markers_is_left_alone(kit):

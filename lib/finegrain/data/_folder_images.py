@@ -80,7 +80,7 @@ def load_images(path: Path, options: dict) -> ImageText:
         path.name,
         LazyImages(paths, [str(file) for file in paths]),
         np.array([rows[class_folder] for _, class_folder, _ in found], np.int64),
-        pd.DataFrame({"name": names, "folder": class_folders, "descriptors": _descriptors(path, names)}),
+        pd.DataFrame({"name": names, "folder": class_folders} | _descriptors(path, names)),
         items,
         TEMPLATES,
         files.digest("images", *names, *items["file"], *contents),
@@ -124,11 +124,12 @@ def _class_names(path, class_folders):
 
 
 def _descriptors(path, names):
+    """The column of descriptors, or none where the folder says nothing of them."""
     listed = path / "descriptors.json"
     if not listed.exists():
-        return [()] * len(names)
+        return {}
     descriptors = folders.read_json(listed, dict)
     for name in names:
         if name not in descriptors:
             raise InputError(f"{listed} has no descriptors for the class {name!r}; add a list, which may be empty")
-    return [tuple(descriptors[name]) for name in names]
+    return {"descriptors": [tuple(descriptors[name]) for name in names]}

@@ -111,9 +111,9 @@ def load_image_text(name, scale: str = "default", device: str = "auto", dtype: s
 
     Raises InputError if there is no such model, or it has no weights, or it is damaged.
     """
+    if isinstance(name, EncodesImagesAndText):
+        return name
     if not isinstance(name, str):
-        if isinstance(name, EncodesImagesAndText):
-            return name
         raise InputError(f"an encoder needs encode_image and encode_text, and {type(name).__name__} lacks one of them")
     import torch
 

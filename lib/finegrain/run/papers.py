@@ -39,9 +39,9 @@ def table() -> str:
 def chance() -> str:
     """How many false "supported" the verdicts behind the table may hold by chance, in words.
 
-    A primary claim is judged by a two-sided 95 % interval, so that it comes out supported by chance with a probability of
-    2.5 % at most where it does not hold. Holm's correction gives all secondary claims of a notebook together the same
-    2.5 %. The numbers are bounds: they are reached where no claim holds and each lies on the edge of what it says.
+    A primary claim that does not hold comes out as supported with a probability of 2.5 % at most: its 95 % interval has
+    two sides. Holm's correction gives all secondary claims of a notebook together the same 2.5 %. The numbers are
+    bounds: they are reached where no claim holds and each lies on the edge of what it says.
     """
     notebooks = [_judged(path) for path in _published().values()]
     claims = [claim for judged in notebooks for claim in judged]
@@ -51,11 +51,12 @@ def chance() -> str:
     families = sum(any(not claim["primary"] for claim in judged) for judged in notebooks)
     supported = sum(claim["verdict"] == "supported" for claim in claims)
     return (
-        f'Of {_count(len(claims), "judged claim")}, {supported} came out as "supported". How many of these are to be '
-        f"expected to be false: at most 2.5 % of the primary claims that do not hold in truth, and in at most 2.5 % of the "
-        f"notebooks one or more of the secondary ones, which are corrected together (Holm). With "
-        f"{_count(primary, 'primary claim')} and {_count(families, 'notebook')} with secondary ones these are at most "
-        f"{FALSE_SUPPORTED * primary:.2g} and {FALSE_SUPPORTED * families:.2g}, even if no claim at all held."
+        f"{_count(len(claims), 'claim')} judged, {supported} of them supported. How many of those may be false? "
+        "A primary claim that does not hold passes by chance in 2.5 % of cases at most (one side of its interval); "
+        "a notebook's secondary claims, corrected together by Holm's procedure, let one pass in 2.5 % at most. "
+        "So even if no claim held, "
+        f"at most {FALSE_SUPPORTED * primary:.2g} of the {_count(primary, 'primary claim')} would be expected to pass, "
+        f"and secondary ones in {FALSE_SUPPORTED * families:.2g} of the {_count(families, 'notebook')} that have any."
     )
 
 
