@@ -45,7 +45,7 @@ def leaderboard(estimates: pd.DataFrame, measure: str, *, label: str = "", highl
         axes.tick_params(axis="y", length=0)
         if chance is not None:
             axes.axvline(chance, color=GREY, linewidth=1, linestyle=":", marker="")
-            axes.annotate("chance", (chance, len(rows) - 0.45), color=GREY, fontsize=8, ha="center", va="bottom")
+            axes.annotate(" chance", (chance, -0.66), color=GREY, fontsize=8, ha="left", va="bottom")
         axes.set_xlabel(f"{label or measure} (mean, 95 % interval)")
         axes.set_title(title)
     return figure
