@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import finegrain  # noqa: F401 (before any test imports transformers or open_clip: its guard for torchvision)
+
 # One thread, as in the kernels of the runs: small tensors in several processes are many times slower with more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -52,7 +52,7 @@ def test_a_saved_model_loads_equal_with_a_tied_head_and_encodes_as_a_text_encode
 
 
 def test_missing_weights_are_refused_unless_named():
-    with pytest.raises(InputError, match="lacks weights"):
+    with pytest.raises(InputError, match="lacks 6 weights"):
         load_masked_lm("minilm")
     with seeded(0):
         model, _ = load_masked_lm("minilm", new=["cls"], hidden_dropout_prob=0.0)
