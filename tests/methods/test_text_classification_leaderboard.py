@@ -36,11 +36,17 @@ def test_the_probe_is_scikit_learns_and_a_class_without_examples_gets_nought(met
     from sklearn.linear_model import LogisticRegression
 
     vectors, queries, labels = unit(24), unit(5, name="queries"), np.repeat([0, 2, 3], 8)
-    model = LogisticRegression(C=7.0, tol=1e-3).fit(vectors, labels)
+    model = LogisticRegression(C=7.0, tol=1e-9, max_iter=1000).fit(vectors, labels)
     found = method.probe(vectors, labels, queries, 5, 7.0)
     assert found.shape == (5, 5)
-    np.testing.assert_allclose(found[:, [0, 2, 3]], model.predict_proba(queries), atol=1e-6)
+    np.testing.assert_allclose(found[:, [0, 2, 3]], model.predict_proba(queries), atol=1e-3)
     assert not found[:, [1, 4]].any()
+
+
+def test_the_probe_learns_many_classes_from_few_examples(method):
+    centres = unit(60, 32, name="centres")  # so many classes that the first gradient is tiny: a lax tolerance stops there
+    labels = np.repeat(np.arange(60), 2)
+    assert (method.probe(centres[labels], labels, centres, 60, 10.0).argmax(1) == np.arange(60)).mean() > 0.9
 
 
 def test_the_probe_does_not_look_at_the_order_of_the_examples(method):
@@ -141,6 +147,7 @@ def test_at_rate_nought_nothing_is_learnt(method):
 
 
 MUTATIONS = [
+    ("tol=1e-5", "tol=1e-2"),
     ("scale * texts @ names.T", "texts @ names.T"),
     ("scale * texts @ names.T", "-scale * texts @ names.T"),
     ("logits - logits.max(axis=1, keepdims=True)", "logits"),
