@@ -18,6 +18,7 @@ _FACE = {
     "save_backbone": "finegrain.models.backbones",
     "pick_device": "finegrain.models._device",
     "pick_dtype": "finegrain.models._device",
+    "autocast": "finegrain.models._device",
 }
 __all__ = list(_FACE)
 
