@@ -44,9 +44,7 @@ def test_the_probe_is_scikit_learns_and_a_class_without_examples_gets_nought(met
 
 
 def test_the_probe_learns_many_classes_from_few_examples(method):
-    centres = unit(
-        60, 32, name="centres"
-    )  # a lax tolerance stops at the tiny first gradient
+    centres = unit(60, 32, name="centres")  # a lax tolerance stops at the tiny first gradient
     labels = np.repeat(np.arange(60), 2)
     assert (method.probe(centres[labels], labels, centres, 60, 10.0).argmax(1) == np.arange(60)).mean() > 0.9
 
