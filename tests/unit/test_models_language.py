@@ -87,6 +87,40 @@ def test_logits_at_chosen_positions_are_those_of_the_whole_model(masked):
     torch.testing.assert_close(language.logits_at(masked, tokens, where, real), whole)
 
 
+def test_logits_of_other_families_of_models_pass_through_their_own_head():
+    from transformers import RobertaPreLayerNormConfig, RobertaPreLayerNormForCausalLM
+
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    with seeded(0):
+        other = RobertaPreLayerNormForCausalLM(RobertaPreLayerNormConfig(vocab_size=50, is_decoder=True, **size)).eval()
+    tokens = torch.randint(4, 50, (2, 6), generator=torch.Generator().manual_seed(0))
+    where = torch.eye(6)[:2].bool()
+    torch.testing.assert_close(language.logits_at(other, tokens, where), other(tokens).logits[where])
+
+
+def test_a_heads_bias_starts_at_log_frequencies_by_hand():
+    found = language.log_frequencies(np.array([[0, 1, 1], [1, 2, 1]]), vocabulary=4)
+    np.testing.assert_allclose(found.exp(), np.array([2, 5, 2, 1]) / 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_an_aligned_head_is_the_ridge_regression_of_scikit_learn(ahead):
+    from sklearn.linear_model import Ridge
+
+    one = tiny(BertLMHeadModel, is_decoder=True, initializer_range=0.5)
+    tokens = torch.randint(1000, 1050, (30, 20), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        hidden = one.bert(tokens).last_hidden_state[:, : 20 - ahead].flatten(0, 1).double()
+        embeddings = one.get_input_embeddings().weight.double()
+    wanted = embeddings[tokens[:, ahead:].flatten()] - embeddings.mean(0)
+    strength = 0.01 * hidden.square().sum().item() / hidden.shape[1]
+    expected = Ridge(alpha=strength, fit_intercept=False).fit(hidden.numpy(), wanted.detach().numpy()).coef_
+    language.align_head(one, tokens, ahead)
+    dense = one.cls.predictions.transform.dense
+    np.testing.assert_allclose(dense.weight.detach(), expected, atol=2e-3)
+    assert not dense.bias.any()
+
+
 def test_token_losses_equal_the_definition_and_do_not_see_padding(masked):
     tokens = np.array([[101, 1500, 103, 102, 0, 0], [101, 103, 1501, 1502, 1503, 102]])
     targets = np.array([[101, 1500, 1700, 102, 0, 0], [101, 1701, 1501, 1502, 1503, 102]])

@@ -56,6 +56,29 @@ def test_frozen_weights_stay():
     assert torch.equal(model.bias, before)
 
 
+def test_muon_moves_a_hidden_matrix_by_its_rate_in_every_direction_and_adamw_the_rest():
+    with seeded(0):
+        model = torch.nn.Sequential(torch.nn.Embedding(7, 4), torch.nn.Linear(4, 4), torch.nn.Linear(4, 7, bias=False))
+    model[2].weight = model[0].weight  # a head tied to the embeddings is no hidden matrix
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    words = torch.arange(7)
+    rates = {"learning_rate": 0.25, "muon_rate": 0.125, "weight_decay": 0.0}
+    fit(
+        model,
+        [words],
+        lambda m, b: torch.nn.functional.cross_entropy(m(b).float(), b),
+        steps=1,
+        dtype="float32",
+        clip=1e9,
+        **rates,
+    )
+    moved = {name: p.detach() - before[name] for name, p in model.named_parameters()}
+    singular = torch.linalg.svdvals(moved["1.weight"])
+    assert 0.6 * 0.125 < singular.min() < singular.max() < 1.3 * 0.125  # five Newton-Schulz steps come this close to 1
+    torch.testing.assert_close(moved["0.weight"].abs(), torch.full((7, 4), 0.25), rtol=0.01, atol=0)
+    torch.testing.assert_close(moved["1.bias"].abs(), torch.full((4,), 0.25), rtol=0.01, atol=0)
+
+
 def test_the_rate_rises_to_one_and_falls_to_nothing():
     rates = [_rate(step, 100, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)

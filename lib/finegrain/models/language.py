@@ -108,10 +108,11 @@ def logits_at(model, tokens: torch.Tensor, where: torch.Tensor, real: torch.Tens
     tokens: (n, length). real: (n, length) bool, False at padding; None where rows are full.
     """
     mask = None if real is None else real.long()
-    if hasattr(model, "cls"):
-        # BERT: a head over 30,000 words costs more than a small body, so it is computed only where it is read.
-        return model.cls(model.base_model(tokens, attention_mask=mask).last_hidden_state[where]).float()
-    return model(tokens, attention_mask=mask).logits[where].float()
+    head = getattr(model, "cls", None) or getattr(model, "lm_head", None)
+    if head is None:
+        return model(tokens, attention_mask=mask).logits[where].float()
+    # A head over 30,000 words costs more than a small body, so it is computed only where it is read.
+    return head(model.base_model(tokens, attention_mask=mask).last_hidden_state[where]).float()
 
 
 @torch.inference_mode()
@@ -132,6 +133,30 @@ def score_tokens(model, tokens, targets, where, real, *, batch_size: int = 32, d
         losses.append(cross_entropy(logits, wanted[chosen], reduction="none").double().cpu())
         hits.append((logits.argmax(-1) == wanted[chosen]).cpu())
     return torch.cat(losses).numpy(), torch.cat(hits).numpy()
+
+
+def log_frequencies(rows: np.ndarray, vocabulary: int) -> torch.Tensor:
+    """(V,) log share of each token in the rows, each counted once more than it occurs: where a head's bias starts."""
+    counts = np.bincount(rows.ravel(), minlength=vocabulary) + 1.0
+    return torch.from_numpy(np.log(counts / counts.sum())).float()
+
+
+@torch.no_grad()
+def align_head(model, tokens: torch.Tensor, ahead: int = 0, ridge: float = 0.01) -> None:
+    """Set the dense layer of a BERT's new head by ridge regression, so that it leads from vectors to embeddings.
+
+    tokens: (n, L) int64, read as they are.
+    ahead: 0 if the head is to name the token at its own position, 1 for the next.
+    ridge: the penalty, as a share of the vectors' mean square.
+    """
+    embeddings = model.get_input_embeddings().weight
+    positions = tokens.shape[1] - ahead
+    hidden = model.base_model(tokens).last_hidden_state[:, :positions].flatten(0, 1)
+    wanted = embeddings[tokens[:, ahead:].flatten()] - embeddings.mean(0)
+    gram = hidden.T @ hidden + ridge * hidden.square().sum() / hidden.shape[1] * torch.eye(hidden.shape[1]).to(hidden)
+    dense = model.cls.predictions.transform.dense
+    dense.weight.copy_(torch.linalg.solve(gram, hidden.T @ wanted).T)
+    dense.bias.zero_()
 
 
 def _ends(tokenizer) -> tuple[int, int]:
