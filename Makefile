@@ -41,7 +41,7 @@ FINEGRAIN := $(PYTHON) -m finegrain.run
 .PHONY: all run lab
 all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full, TASK=retrieval, LAUNCH="srun -c2", -j4)
 	@$(if $(UNKNOWN),$(FINEGRAIN) check --scale "$(SCALE)" --task "$(TASK)")
-	@$(if $(DRY),$(MAKE) notebooks,mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
+	@$(if $(DRY),+command -v $(PYTHON) >/dev/null && $(FINEGRAIN) plan --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS),mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
 	trap 'rm -rf "$$session"' EXIT && \
 	$(MAKE) --dry-run notebooks | grep -c ' -m finegrain.run notebook ' > "$$session/count"; \
 	if [ "$$(cat "$$session/count")" = 0 ]; then echo "Everything is up to date."; else \
@@ -60,7 +60,10 @@ lab: $(ENVIRONMENT) ## JupyterLab on this machine, with the kit's kernel; LAB="-
 	@$(FINEGRAIN) lab $(LAB)
 
 ##@ Checks
-.PHONY: test lint format
+.PHONY: why test lint format
+why: $(ENVIRONMENT) ## what made a notebook stale, a line for each reason: NB=retrieval/leaderboard, or none for all of them
+	@$(FINEGRAIN) why $(NB) --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS)
+
 test: $(ENVIRONMENT) lint ## lint, unit, method and fault tests, and every notebook at smoke scale; T="-k words" adds options
 	@$(PYTHON) -m pytest -n 2 --dist worksteal -q $(T)
 

@@ -106,6 +106,32 @@ def summary(scale, task):
 
 
 @commands.command()
+@click.argument("names", nargs=-1)
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+@click.option("--threads", default=1)
+def why(names, scale, task, threads):
+    """Say what made each notebook stale, a line for each reason, or that it is up to date."""
+    from finegrain.run import plan
+
+    places.check_scale(scale)
+    wanted = [notebooks.find(name).name for name in names] or _wanted(task)
+    print(plan.why([step for step in plan.steps(wanted, scale, threads) if step.name in wanted or step.reasons]))
+
+
+@commands.command()
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+@click.option("--threads", default=1)
+def plan(scale, task, threads):
+    """Say what `make all` would run, with the times of the records; run nothing (what `make -n all` calls)."""
+    from finegrain.run import plan as plans
+
+    places.check_scale(scale)
+    print(plans.plan(plans.steps(_wanted(task), scale, threads), scale))
+
+
+@commands.command()
 @click.argument("target", type=click.Path(path_type=Path))
 def graph(target):
     """Write which notebook needs which backbone, as Make rules, to TARGET."""

@@ -194,7 +194,7 @@ def _cell(cell: dict) -> dict:
         output.pop("execution_count", None)
     return {
         "id": cell["id"],
-        "source": files.digest("".join(cell["source"]))[:16],
+        "source": record.source_digest("".join(cell["source"])),
         "outputs": files.digest(json.dumps(outputs, sort_keys=True))[:16] if outputs else "",
         "seconds": round(timing.get("duration") or 0.0, 2),
     }
