@@ -22,7 +22,7 @@ ifdef FINEGRAIN_PYTHON
 else
   PYTHON := .venv/bin/python
   ifneq ($(filter-out $(CURDIR)/.venv,$(ACTIVE)),)
-    ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
+    ifneq ($(filter-out help clean clean-cache,$(or $(MAKECMDGOALS),help)),)
       REFUSED := $(shell $(ACTIVE)/bin/python -I lib/finegrain/run/environment.py check requirements.lock $(BUILD)/environments 2>/dev/null || echo refused)
       ifeq ($(REFUSED),)
         PYTHON := $(ACTIVE)/bin/python
@@ -74,7 +74,8 @@ format: $(ENVIRONMENT) ## put code and notebooks into the common form
 	@$(PYTHON) -m ruff check --quiet --fix . ; $(PYTHON) -m ruff format --quiet . && $(FINEGRAIN) strip
 
 ##@ Upkeep
-.PHONY: new strip readme lock clean help
+SAY_SIZE = [ ! -e "$$folder" ] || echo "removes $$folder ($$(du -sh "$$folder" | cut -f 1))"
+.PHONY: new strip readme lock clean clean-cache help
 new: $(ENVIRONMENT) ## a new notebook from the template: NAME=my_method TASK=retrieval
 	@$(FINEGRAIN) new "$(NAME)" --task "$(TASK)"
 
@@ -87,13 +88,17 @@ readme: $(ENVIRONMENT) ## write README's table of papers anew from figures/
 lock: ## the newest versions that fit together, into requirements.lock (makes build/lock anew; needs the network)
 	@$(FIND_PYTHON) && $$python lib/finegrain/run/environment.py lock $(BUILD)/lock requirements.lock
 
+clean-cache: ## remove what runs remember (build/cache) and the data sets as read (build/worlds); they come back by themselves
+	@for folder in $(BUILD)/cache $(BUILD)/worlds; do $(SAY_SIZE); rm -rf "$$folder"; done
+
 clean: ## remove build/ (executed notebooks, backbones, caches) and the tools' caches; figures/ and .venv stay
-	rm -rf $(BUILD) .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@for folder in $(wildcard $(BUILD)/*) .pytest_cache .ruff_cache .mypy_cache .hypothesis; do $(SAY_SIZE); done
+	@rm -rf $(BUILD) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
 	@echo "finegrain: make all regenerates every table and figure; the first call makes .venv from requirements.lock."
-	@awk -F ':[^#]*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':[^#]*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 # The environment. The first Python of the right age makes it; whether torch is the CPU or the CUDA build is pip's
 # settings' choice. Half-made environments carry no stamp and are made anew.

@@ -1,4 +1,4 @@
-"""Cached steps: the key is all that an answer depends on, an answer has the bytes of the computation, damage is seen."""
+"""Cached steps: the key is all that an answer depends on, an answer has the computation's bytes, damage is seen."""
 
 import dataclasses
 import os
@@ -120,6 +120,13 @@ def test_a_class_counts_with_its_methods_values_and_bases(edit):
     assert times(defined(CLASSES.replace(*edit))) == 1
 
 
+def test_a_method_under_a_library_s_decorator_counts_with_its_own_code():
+    source = CLASSES.replace("    def double", "    @torch.inference_mode()\n    def double")
+    step = {"source": source, "torch": torch}
+    assert times(defined(**step), defined(**step)) == 1
+    assert times(defined(**step | {"source": source.replace("self.width * x", "self.width - x")})) == 1
+
+
 def test_mutual_recursion_ends():
     source = "def a(x):\n    return x and b(x - 1)\ndef b(x):\n    return x and a(x - 1)\ndef step(x):\n    return a(x)"
     assert cached(defined(source))(4) == 0
@@ -185,7 +192,8 @@ def test_what_has_no_content_is_refused_by_name(value):
 
 
 def test_the_answer_has_the_bytes_of_the_computation_and_is_not_shared():
-    source = "import numpy as np\ndef step(x):\n    calls.add()\n    return np.asfortranarray(np.arange(6.0).reshape(2, 3)) / x"
+    source = "import numpy as np\ndef step(x):\n    calls.add()\n"
+    source += "    return np.asfortranarray(np.arange(6.0).reshape(2, 3)) / x"
     step = cached(defined(source))
     first = step(7)
     first_bytes, flags = first.tobytes("A"), first.flags.f_contiguous

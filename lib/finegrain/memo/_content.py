@@ -1,5 +1,6 @@
 """The digest of a value by its content, and of a function by the code that it depends on."""
 
+import contextlib
 import dataclasses
 import dis
 import functools
@@ -179,6 +180,8 @@ class Content:
             hasattr(value, "__wrapped__") and not isinstance(value, types.FunctionType)
         ):
             value = getattr(value, "memo_of", None) or value.__wrapped__  # of `cached` or of functools.cache
+        if isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__") and _is_library(value.__code__):
+            return self._decorated(value, where)
         name = f"{value.__module__ if hasattr(value, '__module__') else ''}.{getattr(value, '__qualname__', value)}"
         home = _home(getattr(value, "__module__", None))
         if not isinstance(value, types.FunctionType) or home == "library":
@@ -202,6 +205,14 @@ class Content:
         for module in sorted(_kit_imports(value.__code__)):
             parts.append(self._module(module))
         return files.digest("function", *parts)
+
+    def _decorated(self, value, where) -> str:
+        """A function under a library's decorator: what it wraps, and those settings of the decorator with a content."""
+        parts = [value.__code__.co_qualname, self.of(value.__wrapped__, where)]
+        for cell in value.__closure__ or ():
+            with contextlib.suppress(InputError):
+                parts.append(self.of(cell.cell_contents, where))
+        return files.digest("decorated", *parts)
 
     def _code(self, code) -> list[str]:
         """The parts of a code object that say what it does; lines and names of files do not count."""
@@ -236,7 +247,7 @@ class Content:
 
 
 def _home(module: str | None) -> str:
-    """Whose code a module is: the "kit"'s, a "library"'s (of the lock, or Python), or "own": the notebook's or user's."""
+    """Whose code a module is: the "kit"'s, a "library"'s (the lock's or Python's), or "own": the user's."""
     if module is None:
         return "library"
     if module.partition(".")[0] == "finegrain":
@@ -246,6 +257,10 @@ def _home(module: str | None) -> str:
     if module == "__main__" or loaded is None:
         return "own"
     return "library" if path is None or str(Path(path)).startswith(LIBRARY) else "own"
+
+
+def _is_library(code) -> bool:
+    return code.co_filename.startswith(LIBRARY)
 
 
 def _globals(code) -> set[str]:

@@ -56,7 +56,10 @@ def _modules(name: str) -> list[Path]:
 
 @functools.cache
 def _imports(path: Path, digest: str) -> list[Path]:
-    """The kit's files that a file imports, at its head or within a function."""
+    """The kit's files that a file imports, at its head or within a function.
+
+    Those of `finegrain.memo` are left out: how answers are kept changes none, and what a key means has a VERSION.
+    """
     found: list[Path] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
@@ -65,7 +68,7 @@ def _imports(path: Path, digest: str) -> list[Path]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "finegrain":
             for alias in node.names:
                 found += _from(node.module or "", alias.name)
-    return found
+    return [file for file in found if file.parent != LIB / "finegrain" / "memo"]
 
 
 def _from(module: str, name: str) -> list[Path]:
