@@ -132,6 +132,36 @@ def plan(scale, task, threads):
 
 
 @commands.command()
+@click.argument("fresh", type=click.Path(path_type=Path))
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+def verify(fresh, scale, task):
+    """Hold the results of a run from nothing, below the build folder FRESH, against the published ones."""
+    from finegrain.run import verify as verifying
+
+    findings, reasons = {}, {}
+    for name in _wanted(task):
+        place = places.committed(name, scale)
+        anew = fresh / place.figures.relative_to(files.build() if scale == "smoke" else files.figures().parent)
+        ran = (fresh / place.scale / f"{name}.run.json").exists()
+        if place.figures.is_dir() or not ran:
+            findings[name] = verifying.compare(place.figures, anew) if ran else []
+            reasons[name] = verifying.causes(place.figures, anew) if ran else []
+    text, well = verifying.report(findings, reasons)
+    print(text)
+    sys.exit(0 if well else 1)
+
+
+@commands.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def provenance(file):
+    """Print where FILE comes from: an executed notebook, claims.json, run.json, or a result beside one."""
+    from finegrain.run import provenance as origins
+
+    print(origins.text(file))
+
+
+@commands.command()
 @click.argument("target", type=click.Path(path_type=Path))
 def graph(target):
     """Write which notebook needs which backbone, as Make rules, to TARGET."""
