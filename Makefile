@@ -11,6 +11,8 @@ LAUNCH ?=#           goes before each notebook's command: LAUNCH="srun -c2"
 THREADS ?= 1#        threads of one notebook; results are equal to the byte only at equal threads
 NB ?=
 P ?=
+GRID ?=
+SWEEP ?=# the folder of a sweep in progress, by which `make sweep` calls itself
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 BUILD := $(patsubst $(CURDIR)/%,%,$(or $(FINEGRAIN_BUILD),build))
@@ -38,7 +40,7 @@ export PYTHONPATH := $(CURDIR)/lib
 FINEGRAIN := $(PYTHON) -m finegrain.run
 
 ##@ Results
-.PHONY: all run lab
+.PHONY: all run sweep lab
 all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full, TASK=retrieval, LAUNCH="srun -c2", -j4)
 	@$(if $(UNKNOWN),$(FINEGRAIN) check --scale "$(SCALE)" --task "$(TASK)")
 	@$(if $(DRY),+command -v $(PYTHON) >/dev/null && $(FINEGRAIN) plan --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS),mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
@@ -55,6 +57,19 @@ run: $(ENVIRONMENT) ## one notebook with parameters, into build/runs: NB=retriev
 	{ [ -z "$$needed" ] || $(MAKE) all $$needed; } && \
 	$(LAUNCH) $(FINEGRAIN) run "$(NB)" --parameters "$$P" --threads $(THREADS)
 run: export P := $(P)
+
+sweep: $(ENVIRONMENT) ## one notebook over a grid, a run each, then one table: NB=retrieval/leaderboard GRID="seeds=0:10 backbone=a,b"
+	@mkdir -p $(BUILD) && sweep=$$(mktemp -d $(BUILD)/.session.XXXXXX) && trap 'rm -rf "$$sweep"' EXIT && \
+	needed=$$($(FINEGRAIN) sweep expand "$(NB)" "$$sweep" --grid "$$GRID") && \
+	{ [ -z "$$needed" ] || echo "$$needed" | while read -r words; do $(MAKE) all $$words </dev/null || exit 1; done; } && \
+	{ FINEGRAIN_SESSION="$$sweep" $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) runs SWEEP="$$sweep"; \
+	  $(FINEGRAIN) sweep table "$$sweep"; }
+sweep: export GRID := $(GRID)
+
+.PHONY: runs
+runs: $(patsubst %.json,%.end,$(if $(SWEEP),$(wildcard $(SWEEP)/runs/*.json)))
+%.end: %.json
+	@$(LAUNCH) $(FINEGRAIN) sweep one $< --threads $(THREADS) || true
 
 lab: $(ENVIRONMENT) ## JupyterLab on this machine, with the kit's kernel; LAB="--port 9999 --no-browser" adds options
 	@$(FINEGRAIN) lab $(LAB)

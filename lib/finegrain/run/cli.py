@@ -152,6 +152,76 @@ def verify(fresh, scale, task):
     sys.exit(0 if well else 1)
 
 
+@commands.group()
+def sweep():
+    """A notebook over a grid of parameters (what `make sweep` calls)."""
+
+
+@sweep.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--grid", default="")
+def expand(name, folder, grid):
+    """Write a file for each run of the grid into FOLDER; say which backbones they lack, as `needs` does."""
+    import json
+
+    from finegrain.run import parameters
+    from finegrain.run import sweep as sweeps
+
+    found = notebooks.find(name)
+    runs = sweeps.expand(found, grid)
+    for number, given in enumerate(runs):
+        one = {"notebook": found.name, "given": given, "of": len(runs)}
+        files.write_text(folder / "runs" / f"{number:05d}.json", json.dumps(one))
+    files.write_text(folder / "count", str(len(runs)))
+    known = parameters.declared(found)
+    for scale in sorted({sweeps.scale_of(given, known) for given in runs}):
+        lacking = [maker for maker in depend.needed(found) if not places.committed(maker, scale).record.exists()]
+        if lacking:
+            print(f"TASK={','.join(lacking)} SCALE={scale}")
+
+
+@sweep.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--threads", default=1)
+def one(file, threads):
+    """Do one run of a sweep, unless its record says that nothing has changed."""
+    import dataclasses
+    import json
+
+    from finegrain.run import parameters
+    from finegrain.run import sweep as sweeps
+    from finegrain.run.execute import Outcome, execute, values
+
+    asked = json.loads(file.read_text())
+    found, given = notebooks.find(asked["notebook"]), asked["given"]
+    scale = sweeps.scale_of(given, parameters.declared(found))
+    place = places.separate(found.name, scale, given)
+    try:
+        outcome = execute(found, place, values(found, scale, given), threads)
+    except InputError as error:
+        outcome = Outcome(found.name, "failed", error=str(error), bad_input=True)
+    except KeyboardInterrupt:
+        outcome = Outcome(found.name, "interrupted", error="stopped by a signal")
+    print(session.report(dataclasses.replace(outcome, name=place.folder.name)), flush=True)
+    sys.exit(_status(outcome))
+
+
+@sweep.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def table(folder):
+    """Write the table of a sweep whose runs are in FOLDER."""
+    import json
+
+    from finegrain.run import sweep as sweeps
+
+    asked = [json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*.json"))]
+    outcomes = {one["name"]: one for one in (json.loads(path.read_text()) for path in folder.glob("*.json"))}
+    target, failed = sweeps.collect(notebooks.find(asked[0]["notebook"]), [one["given"] for one in asked], outcomes)
+    print(f"{len(asked)} runs, {failed} failed\ntable     {files.shown(target / 'runs.csv')}")
+    sys.exit(1 if failed else 0)
+
+
 @commands.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def provenance(file):
