@@ -161,7 +161,7 @@ class Content:
                 own = {key: content for key, content in vars(part).items() if key not in inner}
                 parts.append(self.of(own, f"{where}.{name}"))
         config = getattr(value, "config", None)
-        if hasattr(config, "to_json_string"):
+        if config is not None and hasattr(config, "to_json_string"):
             parts.append(config.to_json_string(use_diff=False))
         parts += [text for key, tensor in value.state_dict().items() for text in (key, self._tensor(tensor, where))]
         return files.digest("network", *map(str, parts))
