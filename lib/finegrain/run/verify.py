@@ -62,7 +62,10 @@ def causes(published: Path, fresh: Path) -> list[str]:
     then, now = (record.load(folder / record.PUBLISHED) or {} for folder in (published, fresh))
     if not then or not now:
         return ["there is no run record to compare"]
-    found = [
+    stored = then.get("outputs", {}).get("figures", {})
+    files_now = {name: published / name for name in stored if (published / name).is_file()}
+    touched = [name for name, path in sorted(files_now.items()) if stored[name] and stored[name] != files.digest(path)]
+    found = [f"{name}: changed by hand since its run" for name in touched] + [
         f"{words}: {then.get(key)}, now {now.get(key)}"
         for key, words in (
             ("cpu_capability", "CPU capability"),
