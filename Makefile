@@ -11,6 +11,8 @@ LAUNCH ?=#           goes before each notebook's command: LAUNCH="srun -c2"
 THREADS ?= 1#        threads of one notebook; results are equal to the byte only at equal threads
 NB ?=
 P ?=
+GRID ?=
+SWEEP ?=# the folder of a sweep in progress, by which `make sweep` calls itself
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 BUILD := $(patsubst $(CURDIR)/%,%,$(or $(FINEGRAIN_BUILD),build))
@@ -22,7 +24,7 @@ ifdef FINEGRAIN_PYTHON
 else
   PYTHON := .venv/bin/python
   ifneq ($(filter-out $(CURDIR)/.venv,$(ACTIVE)),)
-    ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
+    ifneq ($(filter-out help clean clean-cache,$(or $(MAKECMDGOALS),help)),)
       REFUSED := $(shell $(ACTIVE)/bin/python -I lib/finegrain/run/environment.py check requirements.lock $(BUILD)/environments 2>/dev/null || echo refused)
       ifeq ($(REFUSED),)
         PYTHON := $(ACTIVE)/bin/python
@@ -38,10 +40,10 @@ export PYTHONPATH := $(CURDIR)/lib
 FINEGRAIN := $(PYTHON) -m finegrain.run
 
 ##@ Results
-.PHONY: all run lab
+.PHONY: all run sweep lab
 all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full, TASK=retrieval, LAUNCH="srun -c2", -j4)
 	@$(if $(UNKNOWN),$(FINEGRAIN) check --scale "$(SCALE)" --task "$(TASK)")
-	@$(if $(DRY),$(MAKE) notebooks,mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
+	@$(if $(DRY),+command -v $(PYTHON) >/dev/null && $(FINEGRAIN) plan --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS),mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
 	trap 'rm -rf "$$session"' EXIT && \
 	$(MAKE) --dry-run notebooks | grep -c ' -m finegrain.run notebook ' > "$$session/count"; \
 	if [ "$$(cat "$$session/count")" = 0 ]; then echo "Everything is up to date."; else \
@@ -56,11 +58,34 @@ run: $(ENVIRONMENT) ## one notebook with parameters, into build/runs: NB=retriev
 	$(LAUNCH) $(FINEGRAIN) run "$(NB)" --parameters "$$P" --threads $(THREADS)
 run: export P := $(P)
 
+sweep: $(ENVIRONMENT) ## one notebook over a grid, a run each, then one table: NB=retrieval/leaderboard GRID="seeds=0:10 backbone=a,b"
+	@mkdir -p $(BUILD) && sweep=$$(mktemp -d $(BUILD)/.session.XXXXXX) && trap 'rm -rf "$$sweep"' EXIT && \
+	needed=$$($(FINEGRAIN) sweep expand "$(NB)" "$$sweep" --grid "$$GRID") && \
+	{ [ -z "$$needed" ] || echo "$$needed" | while read -r words; do $(MAKE) all $$words </dev/null || exit 1; done; } && \
+	{ FINEGRAIN_SESSION="$$sweep" $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) runs SWEEP="$$sweep"; \
+	  $(FINEGRAIN) sweep table "$$sweep"; }
+sweep: export GRID := $(GRID)
+
+.PHONY: runs
+runs: $(patsubst %.json,%.end,$(if $(SWEEP),$(wildcard $(SWEEP)/runs/*.json)))
+%.end: %.json
+	@$(LAUNCH) $(FINEGRAIN) sweep one $< --threads $(THREADS) || true
+
 lab: $(ENVIRONMENT) ## JupyterLab on this machine, with the kit's kernel; LAB="--port 9999 --no-browser" adds options
 	@$(FINEGRAIN) lab $(LAB)
 
 ##@ Checks
-.PHONY: test lint format
+.PHONY: why verify test lint format
+verify: $(ENVIRONMENT) ## run again from nothing, into build/verify, and compare with figures/ cell by cell (NB=, TASK=, SCALE= as above)
+	@rm -rf "$(FRESH)" && mkdir -p "$(FRESH)" && \
+	{ env -u FINEGRAIN_BACKBONES FINEGRAIN_BUILD="$(FRESH)" FINEGRAIN_FIGURES="$(FRESH)/figures" \
+	    $(MAKE) all TASK="$(or $(NB),$(TASK))" || true; } && \
+	$(FINEGRAIN) verify "$(FRESH)" --scale "$(SCALE)" --task "$(or $(NB),$(TASK))"
+verify: FRESH := $(abspath $(BUILD))/verify
+
+why: $(ENVIRONMENT) ## what made a notebook stale, a line for each reason: NB=retrieval/leaderboard, or none for all of them
+	@$(FINEGRAIN) why $(NB) --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS)
+
 test: $(ENVIRONMENT) lint ## lint, unit, method and fault tests, and every notebook at smoke scale; T="-k words" adds options
 	@$(PYTHON) -m pytest -n 2 --dist worksteal -q $(T)
 
@@ -71,7 +96,8 @@ format: $(ENVIRONMENT) ## put code and notebooks into the common form
 	@$(PYTHON) -m ruff check --quiet --fix . ; $(PYTHON) -m ruff format --quiet . && $(FINEGRAIN) strip
 
 ##@ Upkeep
-.PHONY: new strip readme lock clean help
+SAY_SIZE = [ ! -e "$$folder" ] || echo "removes $$folder ($$(du -sh "$$folder" | cut -f 1))"
+.PHONY: new strip readme lock clean clean-cache help
 new: $(ENVIRONMENT) ## a new notebook from the template: NAME=my_method TASK=retrieval
 	@$(FINEGRAIN) new "$(NAME)" --task "$(TASK)"
 
@@ -84,13 +110,17 @@ readme: $(ENVIRONMENT) ## write README's table of papers anew from figures/
 lock: ## the newest versions that fit together, into requirements.lock (makes build/lock anew; needs the network)
 	@$(FIND_PYTHON) && $$python lib/finegrain/run/environment.py lock $(BUILD)/lock requirements.lock
 
+clean-cache: ## remove what runs remember (build/cache) and the data sets as read (build/worlds); they come back by themselves
+	@for folder in $(BUILD)/cache $(BUILD)/worlds; do $(SAY_SIZE); rm -rf "$$folder"; done
+
 clean: ## remove build/ (executed notebooks, backbones, caches) and the tools' caches; figures/ and .venv stay
-	rm -rf $(BUILD) .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@for folder in $(wildcard $(BUILD)/*) .pytest_cache .ruff_cache .mypy_cache .hypothesis; do $(SAY_SIZE); done
+	@rm -rf $(BUILD) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
 	@echo "finegrain: make all regenerates every table and figure; the first call makes .venv from requirements.lock."
-	@awk -F ':[^#]*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':[^#]*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 # The environment. The first Python of the right age makes it; whether torch is the CPU or the CUDA build is pip's
 # settings' choice. Half-made environments carry no stamp and are made anew.

@@ -1,7 +1,8 @@
 """finegrain: a reproducible research kit for fine-grained categorization and retrieval.
 
 The sub-packages, in the order in which a notebook meets them: `data` (samples), `models` (encoders),
-`search` (rankings), `evaluate` (measures and claims), `report` (tables and figures), `run` (execution).
+`search` (rankings), `evaluate` (measures and claims), `report` (tables and figures), `memo` (steps remembered on
+disk), `run` (execution).
 Importing this package imports none of them.
 """
 

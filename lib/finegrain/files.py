@@ -22,6 +22,11 @@ def build(*parts: str) -> Path:
     return folder.joinpath(*parts)
 
 
+def figures() -> Path:
+    """The folder of published results ($FINEGRAIN_FIGURES, which `make verify` sets for its fresh ones)."""
+    return Path(os.environ.get("FINEGRAIN_FIGURES") or root() / "figures")
+
+
 def shown(path) -> str:
     """A path as messages and records show it: from the root where it lies below it."""
     path = Path(path)

@@ -37,6 +37,10 @@ class LazyImages(Sequence):
         rows = np.arange(len(self))[index]
         return LazyImages([self._sources[row] for row in rows], [self._names[row] for row in rows])
 
+    def memo_content(self) -> list[str]:
+        """The digests of the encoded images, for `finegrain.memo`."""
+        return [files.digest(source if isinstance(source, bytes) else Path(source)) for source in self._sources]
+
     def _decoded(self, row):
         from PIL import Image
 

@@ -68,7 +68,7 @@ def open_backbone(name: str, scale: str = "default") -> tuple[Path, str]:
         path = folder / file
         if not path.is_file() or sha256(path) != sha:
             raise InputError(f"the backbone {name} is damaged ({path} is not what was saved); {mend}")
-    reads.note("backbones", name, digest)
+    reads.note("backbones", name, digest, scale)
     return folder, digest
 
 

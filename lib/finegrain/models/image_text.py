@@ -23,6 +23,7 @@ import numpy as np
 
 from finegrain import files
 from finegrain.errors import InputError
+from finegrain.memo import cached
 from finegrain.models import backbones
 from finegrain.models._device import autocast, pick_device, pick_dtype
 from finegrain.models._registry import MADE_BY
@@ -46,6 +47,7 @@ class ImageTextModel:
     """An open_clip model as the kit uses it; made by `load_image_text`.
 
     name, digest: of the model's files. width: d. logit_scale: factor from cosines to logits (the inverse temperature).
+    cache: remember vectors on disk (`finegrain.memo`), those of arrays of images and of texts.
     model, preprocess, tokenizer: open_clip's. device, dtype: where and in what the matrix products run.
     """
 
@@ -58,6 +60,7 @@ class ImageTextModel:
     tokenizer: Any
     device: Any
     dtype: Any
+    cache: bool = True
 
     def encode_image(self, images, *, batch_size: int = 256) -> np.ndarray:
         """Vectors of images -> (N, d) float32 array, rows of unit length.
@@ -65,11 +68,24 @@ class ImageTextModel:
         images: an (N, H, W) or (N, H, W, 3) uint8 array, or a sequence of PIL images. Each is resized and
             normalised as the model's folder says.
         """
-        return self._encode(images, self._pixels, self.model.encode_image, batch_size)
+        if isinstance(images, np.ndarray) and self.cache:  # what else images may be need not have a content at hand
+            return cached(ImageTextModel._encode_images)(self, images, batch_size)
+        return self._encode_images(images, batch_size)
 
     def encode_text(self, texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
         """Vectors of texts: N strings -> (N, d) float32 array, rows of unit length."""
-        return self._encode(list(texts), self.tokenizer, self.model.encode_text, batch_size)
+        encode = cached(ImageTextModel._encode_texts) if self.cache else ImageTextModel._encode_texts
+        return encode(self, list(texts), batch_size)
+
+    def memo_content(self) -> list:
+        """What its vectors depend on, for `finegrain.memo`."""
+        return [self.name, self.digest, str(self.device), str(self.dtype)]
+
+    def _encode_images(self, images, batch_size):
+        return self._encode(images, self._pixels, self.model.encode_image, batch_size)
+
+    def _encode_texts(self, texts, batch_size):
+        return self._encode(texts, self.tokenizer, self.model.encode_text, batch_size)
 
     def _encode(self, items, prepare, encode, batch_size):
         import torch

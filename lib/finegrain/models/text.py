@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from finegrain.errors import InputError
-from finegrain.models import _embedding_cache
+from finegrain.memo import cached
 from finegrain.models._device import autocast, pick_device, pick_dtype
 from finegrain.models.sources import find_model
 
@@ -52,24 +52,28 @@ class TextEncoder:
         if not texts:
             return np.zeros((0, self.width), np.float32)
         batch_tokens = batch_tokens or (4_096 if self.device.type == "cpu" else 65_536)
+        encode = cached(text_vectors, ignore=("progress",)) if self.cache else text_vectors
+        return encode(self, texts, batch_tokens, progress)
 
-        def compute():
-            encode = {None: self.model.encode, "query": self.model.encode_query, "document": self.model.encode_document}
-            with autocast(self.device, self.dtype):
-                vectors = encode[self.role](
-                    texts,
-                    batch_size=max(1, batch_tokens // self.max_length),
-                    show_progress_bar=progress,
-                    convert_to_tensor=True,
-                )
-            vectors = vectors.float().cpu().numpy()
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    def memo_content(self) -> list:
+        """What its vectors depend on, for `finegrain.memo`."""
+        return [self.digest, self.max_length, self.role, str(self.device), str(self.dtype)]
 
-        if not self.cache:
-            return compute()
-        settings = (self.digest, self.max_length, self.role, str(self.device), str(self.dtype), batch_tokens)
-        return _embedding_cache.cached(settings, texts, compute)
+
+def text_vectors(encoder: TextEncoder, texts: list[str], batch_tokens: int, progress: bool = False) -> np.ndarray:
+    """The work of `TextEncoder.encode_text`: N strings -> (N, d) float32, N from 1 on."""
+    model = encoder.model
+    encode = {None: model.encode, "query": model.encode_query, "document": model.encode_document}[encoder.role]
+    with autocast(encoder.device, encoder.dtype):
+        vectors = encode(
+            texts,
+            batch_size=max(1, batch_tokens // encoder.max_length),
+            show_progress_bar=progress,
+            convert_to_tensor=True,
+        )
+    vectors = vectors.float().cpu().numpy()
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def load_text_encoder(
@@ -91,7 +95,7 @@ def load_text_encoder(
         float32 above 0.9999 for MiniLM), else float32. Vectors are float32 always.
     max_length: tokens read of each text; None is the model's own limit.
     role: see `TextEncoder`.
-    cache: keep vectors below build/cache/embeddings and reuse them for the same texts in the same order.
+    cache: remember vectors on disk (`finegrain.memo`) for the same texts in the same order.
 
     Raises InputError if there is no such model or it is damaged.
     """

@@ -106,6 +106,132 @@ def summary(scale, task):
 
 
 @commands.command()
+@click.argument("names", nargs=-1)
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+@click.option("--threads", default=1)
+def why(names, scale, task, threads):
+    """Say what made each notebook stale, a line for each reason, or that it is up to date."""
+    from finegrain.run import plan
+
+    places.check_scale(scale)
+    wanted = [notebooks.find(name).name for name in names] or _wanted(task)
+    print(plan.why([step for step in plan.steps(wanted, scale, threads) if step.name in wanted or step.reasons]))
+
+
+@commands.command()
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+@click.option("--threads", default=1)
+def plan(scale, task, threads):
+    """Say what `make all` would run, with the times of the records; run nothing (what `make -n all` calls)."""
+    from finegrain.run import plan as plans
+
+    places.check_scale(scale)
+    print(plans.plan(plans.steps(_wanted(task), scale, threads), scale))
+
+
+@commands.command()
+@click.argument("fresh", type=click.Path(path_type=Path))
+@click.option("--scale", default="default")
+@click.option("--task", default="")
+def verify(fresh, scale, task):
+    """Hold the results of a run from nothing, below the build folder FRESH, against the published ones."""
+    from finegrain.run import verify as verifying
+
+    findings, reasons = {}, {}
+    for name in _wanted(task):
+        place = places.committed(name, scale)
+        anew = fresh / place.figures.relative_to(files.build() if scale == "smoke" else files.figures().parent)
+        ran = (fresh / place.scale / f"{name}.run.json").exists()
+        if place.figures.is_dir() or not ran:
+            findings[name] = verifying.compare(place.figures, anew) if ran else []
+            reasons[name] = verifying.causes(place.figures, anew) if ran else []
+    text, well = verifying.report(findings, reasons)
+    print(text)
+    sys.exit(0 if well else 1)
+
+
+@commands.group()
+def sweep():
+    """A notebook over a grid of parameters (what `make sweep` calls)."""
+
+
+@sweep.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--grid", default="")
+def expand(name, folder, grid):
+    """Write a file for each run of the grid into FOLDER; say which backbones they lack, as `needs` does."""
+    import json
+
+    from finegrain.run import parameters
+    from finegrain.run import sweep as sweeps
+
+    found = notebooks.find(name)
+    runs = sweeps.expand(found, grid)
+    for number, given in enumerate(runs):
+        one = {"notebook": found.name, "given": given, "of": len(runs)}
+        files.write_text(folder / "runs" / f"{number:05d}.json", json.dumps(one))
+    files.write_text(folder / "count", str(len(runs)))
+    known = parameters.declared(found)
+    for scale in sorted({sweeps.scale_of(given, known) for given in runs}):
+        lacking = [maker for maker in depend.needed(found) if not places.committed(maker, scale).record.exists()]
+        if lacking:
+            print(f"TASK={','.join(lacking)} SCALE={scale}")
+
+
+@sweep.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--threads", default=1)
+def one(file, threads):
+    """Do one run of a sweep, unless its record says that nothing has changed."""
+    import dataclasses
+    import json
+
+    from finegrain.run import parameters
+    from finegrain.run import sweep as sweeps
+    from finegrain.run.execute import Outcome, execute, values
+
+    asked = json.loads(file.read_text())
+    found, given = notebooks.find(asked["notebook"]), asked["given"]
+    scale = sweeps.scale_of(given, parameters.declared(found))
+    place = places.separate(found.name, scale, given)
+    try:
+        outcome = execute(found, place, values(found, scale, given), threads)
+    except InputError as error:
+        outcome = Outcome(found.name, "failed", error=str(error), bad_input=True)
+    except KeyboardInterrupt:
+        outcome = Outcome(found.name, "interrupted", error="stopped by a signal")
+    print(session.report(dataclasses.replace(outcome, name=place.folder.name)), flush=True)
+    sys.exit(_status(outcome))
+
+
+@sweep.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def table(folder):
+    """Write the table of a sweep whose runs are in FOLDER."""
+    import json
+
+    from finegrain.run import sweep as sweeps
+
+    asked = [json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*.json"))]
+    outcomes = {one["name"]: one for one in (json.loads(path.read_text()) for path in folder.glob("*.json"))}
+    target, failed = sweeps.collect(notebooks.find(asked[0]["notebook"]), [one["given"] for one in asked], outcomes)
+    print(f"{len(asked)} runs, {failed} failed\ntable     {files.shown(target / 'runs.csv')}")
+    sys.exit(1 if failed else 0)
+
+
+@commands.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def provenance(file):
+    """Print where FILE comes from: an executed notebook, claims.json, run.json, or a result beside one."""
+    from finegrain.run import provenance as origins
+
+    print(origins.text(file))
+
+
+@commands.command()
 @click.argument("target", type=click.Path(path_type=Path))
 def graph(target):
     """Write which notebook needs which backbone, as Make rules, to TARGET."""

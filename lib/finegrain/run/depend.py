@@ -44,7 +44,7 @@ def rule(notebook: notebooks.Notebook, place: Place, inputs: dict, outputs: dict
         *(place.backbone(name) for name in [*inputs["backbones"], *outputs["backbones"]] if name in _registry.MADE_BY),
         *(files.root() / name.partition("?")[0] for name in inputs["folders"]),
     ]:
-        read += [folder, *sorted(path for path in folder.rglob("*") if path.is_file())]
+        read += [folder, *sorted(folder.rglob("*"))]  # sub-folders too: a new file changes their time alone
     made = [place.figures / name for name in outputs["figures"]] + [place.items / name for name in outputs["items"]]
     prerequisites = [_path(path) for path in dict.fromkeys([*read, place.executed, *made])]
     record, threads = _path(place.record), inputs["threads"]

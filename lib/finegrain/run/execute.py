@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import datetime
 import fcntl
 import json
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from finegrain import files
 from finegrain.errors import InputError
-from finegrain.run import depend, kernel, places, record
+from finegrain.run import depend, kernel, places, provenance, record
 from finegrain.run.cells import run_cells
 from finegrain.run.notebooks import Notebook
 from finegrain.run.parameters import check, declared
@@ -81,6 +82,7 @@ def _run(notebook, place, parameters, threads, progress) -> Outcome:
 
     seeds = expand_seeds(parameters["seeds"]) if parameters.get("seeds") else None
     before, begun, started = record.sources(), time.time(), time.monotonic()
+    start = datetime.datetime.fromtimestamp(begun, datetime.UTC).isoformat(timespec="seconds")
     scratch_notebook, reads = place.scratch / "executed.ipynb", place.scratch / "reads.json"
     given = _differing(notebook, parameters)
     if "out" in parameters:
@@ -108,6 +110,7 @@ def _run(notebook, place, parameters, threads, progress) -> Outcome:
         "seeds": seeds,
         "threads": threads,
         "verdicts": _verdicts(place.scratch / "out"),
+        "started": start,
         "seconds": seconds,
         **process,
         "commit": record.commit(),
@@ -116,6 +119,9 @@ def _run(notebook, place, parameters, threads, progress) -> Outcome:
         "outputs": {},
         "cells": [_cell(cell) for cell in executed["cells"]],
     }
+    executed["metadata"]["provenance"] = provenance.of(whole)
+    files.write_text(place.executed, json.dumps(executed, indent=1, ensure_ascii=False) + "\n")
+    provenance.stamp(place.scratch / "out" / "claims.json", whole)
     _finish(notebook, place, whole)
     if record.sources() != before or notebook.path.stat().st_mtime > begun:
         os.utime(place.record, (begun, begun))  # someone edits while it runs: Make shall look at it once more
@@ -194,7 +200,7 @@ def _cell(cell: dict) -> dict:
         output.pop("execution_count", None)
     return {
         "id": cell["id"],
-        "source": files.digest("".join(cell["source"]))[:16],
+        "source": record.source_digest("".join(cell["source"])),
         "outputs": files.digest(json.dumps(outputs, sort_keys=True))[:16] if outputs else "",
         "seconds": round(timing.get("duration") or 0.0, 2),
     }

@@ -83,7 +83,8 @@ def _row(task, name, path) -> str:
     claims = whole.get("claims", [])
     primary = next((claim for claim in claims if claim.get("primary")), claims[0] if claims else {})
     run = record.load(path.with_name(record.PUBLISHED)) or {}
-    seconds = f"{run['seconds']:.0f}" if "seconds" in run else ""
+    # What cached answers took when they were computed is part of the price.
+    seconds = f"{run['seconds'] + run.get('cached', {}).get('seconds', 0):.0f}" if "seconds" in run else ""
     title = f"[{_cell(whole.get('title', name))}](notebooks/{task}/{name}.ipynb)"
     cells = [title, task.replace("_", " "), _cell(primary.get("statement", "")), primary.get("verdict", "")]
     return "| " + " | ".join([*cells, seconds, whole.get("scale", "default")]) + " |\n"

@@ -72,7 +72,7 @@ def committed(name: str, scale: str) -> Place:
     check_scale(scale)
     if name in _registry.MADE_BY.values() and scale == "full":
         scale = "default"  # default and full share their backbones
-    figures = files.build("smoke", "figures") if scale == "smoke" else files.root() / "figures"
+    figures = files.build("smoke", "figures") if scale == "smoke" else files.figures()
     figures = figures / name / "full" if scale == "full" else figures / name
     return Place(name, scale, files.build(scale, name).parent, figures)
 

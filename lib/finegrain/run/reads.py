@@ -1,5 +1,7 @@
 """What a run read and ran on: every loader says so here, and the kernel writes the list after each cell."""
 
+import contextlib
+import functools
 import json
 import os
 import platform
@@ -10,33 +12,89 @@ from pathlib import Path
 from finegrain import files
 
 _noted: dict[str, dict[str, str]] = {"data": {}, "backbones": {}}
+_followers: list[list] = []
+# What cached answers were made with: modules and packages that this process need not have imported itself.
+_adopted: dict = {"modules": set(), "versions": {}}
 
 
-def note(kind: str, name: str, digest: str) -> None:
-    """Remember that this process read `name` of `kind` ("data" or "backbones") with this content digest."""
+def note(kind: str, name: str, digest: str, scale: str = "") -> None:
+    """Remember that this process read `name` of `kind` ("data" or "backbones") with this content digest.
+
+    scale: of a backbone that the kit trains.
+    """
     _noted[kind][name] = digest
+    for follower in _followers:
+        follower.append([kind, name, digest, scale])
+
+
+@contextlib.contextmanager
+def following():
+    """Yields a list that gets whatever is noted within the block, as [kind, name, digest, scale]."""
+    mine: list = []
+    _followers.append(mine)
+    try:
+        yield mine
+    finally:
+        _followers[:] = [follower for follower in _followers if follower is not mine]
+
+
+def adopt(facts: dict) -> None:
+    """Take over what a cached answer read and ran on when it was computed: its "reads", "modules" and "versions"."""
+    for one in facts["reads"]:
+        note(*one)
+    _adopted["modules"].update(facts["modules"])
+    _adopted["versions"].update(facts["versions"])
+
+
+def backbone_digest(folder: Path) -> str:
+    """The content digest that a trained backbone's folder states; empty where there is none."""
+    try:
+        return json.loads((folder / "digest.json").read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+@functools.cache
+def cpu() -> str:
+    """The processor's model, as the system names it; empty where it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def versions() -> dict[str, str]:
+    """The packages that this process has imported, and those that cached answers were made with."""
+    imported = {name: vars(module).get("__version__") for name, module in list(sys.modules.items()) if "." not in name}
+    installed = sorted(set(imported) - sys.stdlib_module_names)
+    found = {name: imported[name] for name in installed if isinstance(imported[name], str)}
+    return dict(sorted({**_adopted["versions"], **found}.items()))
 
 
 def noted() -> dict:
     """Everything read so far: data and backbones with their digests, and the kit's modules by path from the root."""
     ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "finegrain"]
     paths = {Path(path).resolve() for module in ours if (path := getattr(module, "__file__", None))}
-    modules = sorted(str(path.relative_to(files.root())) for path in paths if path.is_relative_to(files.root() / "lib"))
+    here = {str(path.relative_to(files.root())) for path in paths if path.is_relative_to(files.root() / "lib")}
+    modules = sorted(here | _adopted["modules"])
     return {**{kind: dict(sorted(read.items())) for kind, read in _noted.items()}, "modules": modules}
 
 
 def process() -> dict:
     """What this process is and has used: versions of what it imported, CPU capability, seconds, peak memory."""
-    imported = {name: vars(module).get("__version__") for name, module in list(sys.modules.items()) if "." not in name}
-    installed = sorted(set(imported) - sys.stdlib_module_names)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     facts = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_memory_mb": round(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)),
-        "versions": {name: imported[name] for name in installed if isinstance(imported[name], str)},
+        "versions": versions(),
+        "cpu": cpu(),
     }
+    memo = sys.modules.get("finegrain.memo._call")
+    if memo is not None:
+        facts["cached"] = memo.used()
     torch = sys.modules.get("torch")
     if torch is not None:
         facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from finegrain import files
@@ -29,25 +30,62 @@ def write(path: Path, record: dict) -> None:
 
 def stale(notebook: Notebook, place: Place, parameters: dict, threads: int) -> str | None:
     """Why the notebook has to run, in words, or None if its record says that everything is as it was."""
+    return next(reasons(notebook, place, parameters, threads), None)
+
+
+def reasons(notebook: Notebook, place: Place, parameters: dict, threads: int) -> Iterator[str]:
+    """Everything that makes the notebook run, each in a few words; nothing if it is up to date."""
     record = load(place.record)
     if record is None:
-        return "it has not run yet"
+        yield "its last run did not end well" if place.executed.exists() else "it has not run here yet"
+        return
     if not place.executed.exists():
-        return "the executed notebook is gone"
+        yield "the executed notebook is gone"
     then = record["inputs"]
     now = inputs(notebook, place, parameters, threads, then)
-    for kind, value in now.items():
-        if value != then[kind]:
-            if not isinstance(value, dict):
-                return f"{kind} changed"
-            changed = sorted(name for name in {*value, *then[kind]} if value.get(name) != then[kind].get(name))
-            return f"{kind} changed: {', '.join(changed)}"
+    for name in _differing(now["parameters"], then["parameters"]):
+        yield f"parameter {name}: {_value(then['parameters'], name)} -> {_value(now['parameters'], name)}"
+    if now["notebook"] != then["notebook"]:
+        values_tell = now["parameters"] != then["parameters"]
+        yield from _changed_cells(notebook, record, {"parameters"} if values_tell else set())
+    if now["threads"] != then["threads"]:
+        yield f"threads: {then['threads']} -> {now['threads']}"
+    if now["lock"] != then["lock"]:
+        yield "requirements.lock changed"
+    for kind, words in (("modules", ""), ("backbones", "backbone "), ("folders", "data folder ")):
+        for name in _differing(now[kind], then[kind]):
+            yield f"{words}{name} {'is gone' if now[kind].get(name) == MISSING else 'changed'}"
     made = outputs(notebook, place, record["outputs"])
-    for kind, value in made.items():
-        changed = sorted(name for name, digest in record["outputs"][kind].items() if value[name] != digest)
-        if changed:
-            return f"{kind} are not what the run made: {', '.join(changed)}"
-    return None
+    where = {"figures": f"{files.shown(place.figures)}/", "items": f"{files.shown(place.items)}/"}
+    for kind, digests in record["outputs"].items():
+        for name in _differing(made[kind], digests):
+            end = "is gone" if made[kind].get(name) == MISSING else "is not what the run made"
+            yield f"{where.get(kind, 'backbone ')}{name} {end}"
+
+
+def _differing(now: dict, then: dict) -> list[str]:
+    return sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+
+
+def _value(values: dict, name: str) -> str:
+    return repr(values[name]) if name in values else "none"
+
+
+def _changed_cells(notebook: Notebook, record: dict, told_already: set[str]) -> Iterator[str]:
+    """Which cells are not those of the record; a cell with a tag of `told_already` goes without saying."""
+    then = {cell["id"]: cell["source"] for cell in record["cells"] if cell["id"] != "injected-parameters"}
+    now = {cell.id: source_digest(cell.source) for cell in notebook.cells}
+    shared = [name for name in now if name in then]
+    told = [f"cell {name} is new" for name in now if name not in then]
+    told += [f"cell {name} changed" for name in shared if now[name] != then[name]]
+    told += [f"cell {name} is gone" for name in then if name not in now]
+    silent = {f"cell {cell.id} changed" for cell in notebook.cells if told_already & set(cell.tags)}
+    yield from [words for words in told if words not in silent] if told else ["the order or tags of the cells changed"]
+
+
+def source_digest(source: str) -> str:
+    """A cell's source in the record: enough of its digest to tell two apart."""
+    return files.digest(source)[:16]
 
 
 def inputs(notebook: Notebook, place: Place, parameters: dict, threads: int, read: dict) -> dict:
