@@ -28,3 +28,28 @@ def test_after_any_kill_the_next_run_finishes_with_the_bytes_of_a_calm_one(kit):
     said = list(kill_drill.drill(kit.root, build, environment, ["JOBS=2"], **options))
     assert sum("killed" in line for line in said) == 3
     assert said[-1] == "finished, 2 files as in the calm run"
+
+
+STOPS = """
+import os, signal
+from pathlib import Path
+from finegrain.memo import cached
+def arm(seed):
+    with open('log', 'a') as file:
+        file.write(f'{seed} ')
+    return seed * 2
+for seed in range(5):
+    if seed == 3 and not Path('again').exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    cached(arm)(seed)
+"""
+
+
+def test_a_killed_and_edited_notebook_computes_only_what_it_had_not(kit):
+    kit.notebook("retrieval/stops", STOPS)
+    assert "SIGKILL" in kit.make("all").stdout
+    (kit.root / "again").touch()
+    kit.notebook("retrieval/stops", STOPS, PLAIN)
+    again = kit.make("all")
+    assert again.returncode == 0, again.stdout
+    assert (kit.root / "log").read_text() == "0 1 2 3 4 "

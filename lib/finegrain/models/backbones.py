@@ -1,6 +1,7 @@
 """The folders of the backbones that the kit trains: saved whole, verified when opened."""
 
 import difflib
+import functools
 import hashlib
 import json
 import os
@@ -79,7 +80,12 @@ def folder_digest(folder) -> str:
     """
     parts = []
     for path in _files(Path(folder)):
-        parts += [str(path.relative_to(folder)), _tensors_digest(path) if path.suffix == ".safetensors" else path]
+        state = path.stat()
+        stamp = (state.st_ino, state.st_mtime_ns, state.st_size)
+        parts += [
+            str(path.relative_to(folder)),
+            _tensors_digest(path, stamp) if path.suffix == ".safetensors" else path,
+        ]
     return files.digest(*parts)
 
 
@@ -97,8 +103,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _tensors_digest(path: Path) -> str:
-    """Digest of a safetensors file's tensors: name, dtype, shape and bytes, by name."""
+@functools.lru_cache(maxsize=64)
+def _tensors_digest(path: Path, stamp: tuple) -> str:
+    """Digest of a safetensors file's tensors: name, dtype, shape and bytes, by name.
+
+    stamp: of the file, so that one which many notebooks use is read once.
+    """
     with open(path, "rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         start, parts = file.tell(), []

@@ -16,7 +16,8 @@ def needed(notebook: notebooks.Notebook) -> list[str]:
     """
     if notebook.name in _registry.MADE_BY.values():
         return []
-    return sorted({maker for name, maker in _registry.MADE_BY.items() if name in notebook.strings()})
+    named = notebook.strings()
+    return sorted({maker for name, maker in _registry.MADE_BY.items() if name in named})
 
 
 def graph() -> str:

@@ -32,16 +32,17 @@ def steps(names: list[str], scale: str, threads: int) -> list[Step]:
     from finegrain.run.execute import values
 
     found = {name: notebooks.find(name) for name in names}
-    for maker in sorted({maker for one in list(found.values()) for maker in depend.needed(one)} - set(found)):
-        found[maker] = notebooks.find(maker)
+    needs = {name: depend.needed(notebook) for name, notebook in found.items()}
+    for maker in sorted({maker for some in needs.values() for maker in some} & set(notebooks.names()) - set(found)):
+        found[maker], needs[maker] = notebooks.find(maker), []
     runs: dict[str, Step] = {}
-    for name, notebook in sorted(found.items(), key=lambda item: bool(depend.needed(item[1]))):
+    for name, notebook in sorted(found.items(), key=lambda item: bool(needs[item[0]])):
         place = places.committed(name, scale)
         try:
             reasons = tuple(record.reasons(notebook, place, values(notebook, place.scale), threads))
         except InputError as error:
             reasons = (f"it will be refused: {error}",)
-        before = [maker for maker in depend.needed(notebook) if maker in runs and runs[maker].reasons]
+        before = [maker for maker in needs[name] if maker in runs and runs[maker].reasons]
         runs[name] = Step(name, reasons, _seconds(place), () if reasons else tuple(before))
     return list(runs.values())
 
