@@ -45,13 +45,14 @@ NAMES_OF = {"str", "list", "list[str]", "str or list", "str or list[str]"}
 SHARED = {
     "scale": {"str", "'smoke' or 'default' or 'full'"},
     "seeds": {"int or str or list"},
+    "fold": {"str"},
     "device": {"str"},
     "out": {"str"},
     "dataset": NAMES_OF,
     "backbone": NAMES_OF,
     "llm": NAMES_OF,
 }
-DEFAULTS = {"scale": "default", "device": "auto", "out": ""}
+DEFAULTS = {"scale": "default", "fold": "test", "device": "auto", "out": ""}
 
 SMOKE, DEFAULT, LEADERBOARD = 15, 180, 240  # core-seconds a notebook, imports apart
 BACKBONES_SMOKE, BACKBONES_DEFAULT = 30, 2 * 12 * 60  # all backbones together; 12 minutes on two cores
