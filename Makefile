@@ -38,6 +38,8 @@ ENVIRONMENT := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/.complete)
 export FINEGRAIN_PYTHON := $(PYTHON)
 export PYTHONPATH := $(CURDIR)/lib
 FINEGRAIN := $(PYTHON) -m finegrain.run
+# Kernels below this are forked, where more than one is to start; a job that LAUNCH begins has its own limits, and cold ones.
+PRELOADED := $(if $(LAUNCH),,$(FINEGRAIN) preloaded --threads $(THREADS))
 
 ##@ Results
 .PHONY: all run sweep lab
@@ -48,7 +50,8 @@ all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full
 	$(MAKE) --dry-run notebooks | grep -c ' -m finegrain.run notebook ' > "$$session/count"; \
 	if [ "$$(cat "$$session/count")" = 0 ]; then echo "Everything is up to date."; else \
 	  export FINEGRAIN_SESSION="$$session"; \
-	  $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) notebooks; \
+	  [ "$$(cat "$$session/count")" = 1 ] || preloaded="$(PRELOADED)"; \
+	  $$preloaded $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) notebooks; \
 	  $(FINEGRAIN) summary --scale "$(SCALE)" --task "$(TASK)"; \
 	fi)
 
