@@ -75,13 +75,16 @@ lab: $(ENVIRONMENT) ## JupyterLab on this machine, with the kit's kernel; LAB="-
 	@$(FINEGRAIN) lab $(LAB)
 
 ##@ Checks
-.PHONY: why verify test lint format
+.PHONY: why verify parity test lint format
 verify: $(ENVIRONMENT) ## run again from nothing, into build/verify, and compare with figures/ cell by cell (NB=, TASK=, SCALE= as above)
 	@rm -rf "$(FRESH)" && mkdir -p "$(FRESH)" && \
 	{ env -u FINEGRAIN_BACKBONES FINEGRAIN_BUILD="$(FRESH)" FINEGRAIN_FIGURES="$(FRESH)/figures" \
 	    $(MAKE) all TASK="$(or $(NB),$(TASK))" || true; } && \
 	$(FINEGRAIN) verify "$(FRESH)" --scale "$(SCALE)" --task "$(or $(NB),$(TASK))"
 verify: FRESH := $(abspath $(BUILD))/verify
+
+parity: $(ENVIRONMENT) ## published numbers, met on data that you bring, into figures/parity: DATA=path/to/data
+	@$(FINEGRAIN) run parity --parameters "data=\"$(DATA)\" out=figures/parity" --threads $(THREADS)
 
 why: $(ENVIRONMENT) ## what made a notebook stale, a line for each reason: NB=retrieval/leaderboard, or none for all of them
 	@$(FINEGRAIN) why $(NB) --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS)

@@ -211,12 +211,19 @@ def _verdicts(made: Path) -> list[str]:
 
 
 def _asks_for_hub(parameters: dict) -> bool:
-    """Whether a parameter names something on the hub: "hf:owner/name", "hf-hub:...", or owner/name that is no path."""
+    """Whether a parameter names something on the hub: "hf:owner/name", "hf-hub:...", owner/name that is no path, or a
+    public data set by its short name."""
+    from finegrain.data._presets import PRESETS
+
     named = (value for name, value in parameters.items() if name != "out")
     texts = [text for value in named for text in (value if isinstance(value, list) else [value])]
     return any(
         isinstance(text, str)
-        and (text.startswith(("hf:", "hf-hub:")) or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", text) is not None)
+        and (
+            text.startswith(("hf:", "hf-hub:"))
+            or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", text) is not None
+            or text in PRESETS
+        )
         and not (files.root() / text).exists()
         for text in texts
     )
