@@ -20,7 +20,7 @@ def exact_search(
 ) -> pd.DataFrame:
     """The run of the k documents with the largest inner product with each query.
 
-    query_vectors: (Q, d) float32; document_vectors: (D, d) float32, in memory or memory-mapped (`numpy.memmap`): they are
+    query_vectors: (Q, d) float32; document_vectors: (D, d) float32, in memory or memory-mapped (`numpy.memmap`), are
     read in blocks, each once for 256 queries. Normalise them for cosine similarity.
     Scores are rounded to 6 decimals before they are ranked: a product's last bits vary with the position in the
     matrix and the machine, and equal documents must tie.
