@@ -149,7 +149,7 @@ def _finish(notebook, place, whole) -> None:
     items = _keep_items(made / "items", place.items)
     whole["outputs"] = record.outputs(notebook, place, {"figures": _publish(made, place.figures), "items": items})
     if whole["outputs"]["figures"]:
-        record.write(place.figures / record.PUBLISHED, whole)
+        record.write(place.figures / record.PUBLISHED, provenance.public(whole))
     files.write_text(place.dependencies, depend.rule(notebook, place, whole["inputs"], whole["outputs"]))
     record.write(place.record, whole)
 
