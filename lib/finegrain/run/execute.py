@@ -16,7 +16,7 @@ from pathlib import Path
 
 from finegrain import files
 from finegrain.errors import InputError
-from finegrain.run import depend, kernel, places, provenance, record
+from finegrain.run import depend, kernel, limits, places, provenance, record
 from finegrain.run.cells import run_cells
 from finegrain.run.notebooks import Notebook
 from finegrain.run.parameters import check, declared
@@ -88,7 +88,10 @@ def _run(notebook, place, parameters, threads, progress) -> Outcome:
     if "out" in parameters:
         given["out"] = files.shown(place.scratch / "out")
     environment = kernel.environment(threads, reads, place.backbones, online=_asks_for_hub(parameters))
-    error = run_cells(notebook.path, scratch_notebook, given, environment, progress)
+    # With parameters of the user's own a run takes what it takes; within `make all` it has a budget.
+    usual = place == places.committed(notebook.name, place.scale) if place.scale in places.SCALES else False
+    allowed = limits.limits(notebook.facts().get("budget", {}).get(place.scale) if usual else None)
+    error = run_cells(notebook.path, scratch_notebook, given, environment, progress, allowed)
     seconds = round(time.monotonic() - started, 1)
     executed, noted = record.load(scratch_notebook) or {}, record.load(reads) or {}
     if executed:
