@@ -60,7 +60,7 @@ def told(what: str, repository: str, revision: str | None):
     import httpx
     from huggingface_hub import errors
 
-    asked = f"{what} {repository}" + (f" at {revision}" if revision else "")
+    asked = f"{what} {repository}" + (f"@{revision}" if revision else "")
     try:
         yield
     except errors.GatedRepoError:

@@ -163,7 +163,7 @@ def _loaded(repository, revision, *configs) -> dict:
 
 
 def _refuse(repository, revision, error):
-    text, asked = str(error), repository + (f" at {revision}" if revision else "")
+    text, asked = str(error), repository + (f"@{revision}" if revision else "")
     if "gated" in text:
         raise InputError(
             f"the data set {asked} is gated: accept its terms on its page, log in with `hf auth login`, and run again"

@@ -53,7 +53,7 @@ def load(name: str, kind: str | None = None) -> ImageText | Texts | Retrieval | 
         reads.note("data", name, record.digest)
         return record
     if not folders.split_options(name)[0].exists():
-        nearest = difflib.get_close_matches(name, [*_WORLDS, *_presets.PRESETS], n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(name, [*_WORLDS, *_presets.PRESETS], n=1, cutoff=0.6)
         usual = (
             f"give one of {', '.join(_WORLDS)}, an existing path, or hf:owner/name (`finegrain datasets` lists more)"
         )
