@@ -36,7 +36,9 @@ from finegrain.run import environment, kernel
 
 # What the notebooks had in sys.modules after a run at smoke, by what brings it. The first meet a kernel's shell when it
 # is there; the others ask, when they are imported, whether that happens in a notebook, or may ask.
-FIRST = "ipykernel.zmqshell ipykernel.kernelapp ipykernel.debugger tornado.platform.asyncio ipywidgets matplotlib.pyplot"
+FIRST = (
+    "ipykernel.zmqshell ipykernel.kernelapp ipykernel.debugger tornado.platform.asyncio ipywidgets matplotlib.pyplot"
+)
 OTHERS = (
     "numpy pandas pandas.io.formats.style pandas.io.formats.csvs pyarrow.parquet pyarrow.dataset scipy.stats scipy.io "
     "sklearn.linear_model sklearn.datasets sklearn.feature_extraction.text matplotlib.backends.backend_agg "

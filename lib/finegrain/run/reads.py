@@ -100,7 +100,7 @@ def versions() -> dict[str, str]:
 
 def noted() -> dict:
     """Everything read so far: data and backbones with their digests, and the kit's modules by path from the root."""
-    ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "finegrain"]
+    ours = [module for name, module in sys.modules.copy().items() if name.partition(".")[0] == "finegrain"]
     paths = {Path(path).resolve() for module in ours if (path := getattr(module, "__file__", None))}
     here = {str(path.relative_to(files.root())) for path in paths if path.is_relative_to(files.root() / "lib")}
     modules = sorted(here | _adopted["modules"])
