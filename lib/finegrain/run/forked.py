@@ -84,7 +84,8 @@ class Forked:
     stdin = stdout = stderr = None
 
     def __init__(self, connection: socket.socket, life: socket.socket, process: int):
-        self.pid, self.returncode = process, None
+        self.pid = process
+        self.returncode: int | None = None
         self._connection, self._life, self._begun = connection, life, _running(process)
 
     def poll(self) -> int | None:
@@ -102,11 +103,11 @@ class Forked:
                 self.returncode = LOST
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self, timeout: float | None = None) -> int | None:
         """Wait for the end; raises subprocess.TimeoutExpired."""
-        end = None if timeout is None else time.monotonic() + timeout
+        begun = time.monotonic()
         while self.poll() is None:
-            if end is not None and time.monotonic() > end:
+            if timeout is not None and time.monotonic() - begun > timeout:
                 raise subprocess.TimeoutExpired(kernel.NAME, timeout)
             time.sleep(0.02)
         self.close()

@@ -121,14 +121,14 @@ class _Stream(io.TextIOBase):
         return self._now().fileno()
 
     @property
-    def encoding(self):
+    def encoding(self) -> str:  # type: ignore[override]
         return self._now().encoding
 
 
 class ZMQInteractiveShell:
     """Stands for a kernel's shell, by its name, where a package asks whether it is imported in a notebook."""
 
-    config = {"IPKernelApp": {}}  # noqa: RUF012 (nobody writes to it)
+    config: dict = {"IPKernelApp": {}}  # noqa: RUF012 (nobody writes to it)
     kernel = None
 
 
