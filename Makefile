@@ -42,6 +42,8 @@ export PYTHONPATH := $(CURDIR)/lib
 export FINEGRAIN_LIMIT := $(or $(LIMIT),$(FINEGRAIN_LIMIT))
 export FINEGRAIN_MEMORY := $(or $(MEMORY),$(FINEGRAIN_MEMORY))
 FINEGRAIN := $(PYTHON) -m finegrain.run
+# Kernels below this are forked, where more than one is to start; a job that LAUNCH begins has its own limits, and cold ones.
+PRELOADED := $(if $(LAUNCH),,$(FINEGRAIN) preloaded --threads $(THREADS))
 
 ##@ Results
 .PHONY: all run sweep lab
@@ -52,7 +54,8 @@ all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full
 	$(MAKE) --dry-run notebooks | grep -c ' -m finegrain.run notebook ' > "$$session/count"; \
 	if [ "$$(cat "$$session/count")" = 0 ]; then echo "Everything is up to date."; else \
 	  export FINEGRAIN_SESSION="$$session"; \
-	  $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) notebooks; \
+	  [ "$$(cat "$$session/count")" = 1 ] || preloaded="$(PRELOADED)"; \
+	  $$preloaded $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) notebooks; \
 	  $(FINEGRAIN) summary --scale "$(SCALE)" --task "$(TASK)"; \
 	fi)
 
@@ -66,7 +69,7 @@ sweep: $(ENVIRONMENT) ## one notebook over a grid, a run each, then one table: N
 	@mkdir -p $(BUILD) && sweep=$$(mktemp -d $(BUILD)/.session.XXXXXX) && trap 'rm -rf "$$sweep"' EXIT && trap : INT TERM HUP && \
 	needed=$$($(FINEGRAIN) sweep expand "$(NB)" "$$sweep" --grid "$$GRID") && \
 	{ [ -z "$$needed" ] || echo "$$needed" | while read -r words; do $(MAKE) all $$words </dev/null || exit 1; done; } && \
-	{ FINEGRAIN_SESSION="$$sweep" $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) runs SWEEP="$$sweep"; \
+	{ FINEGRAIN_SESSION="$$sweep" $(PRELOADED) $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) runs SWEEP="$$sweep"; \
 	  $(FINEGRAIN) sweep table "$$sweep"; }
 sweep: export GRID := $(GRID)
 
@@ -79,7 +82,7 @@ lab: $(ENVIRONMENT) ## JupyterLab on this machine, with the kit's kernel; LAB="-
 	@$(FINEGRAIN) lab $(LAB)
 
 ##@ Checks
-.PHONY: why verify parity test lint format
+.PHONY: why verify parity bench test lint format
 verify: $(ENVIRONMENT) ## run again from nothing, into build/verify, and compare with figures/ cell by cell (NB=, TASK=, SCALE= as above)
 	@rm -rf "$(FRESH)" && mkdir -p "$(FRESH)" && \
 	{ env -u FINEGRAIN_BACKBONES FINEGRAIN_BUILD="$(FRESH)" FINEGRAIN_FIGURES="$(FRESH)/figures" \
@@ -89,6 +92,9 @@ verify: FRESH := $(abspath $(BUILD))/verify
 
 parity: $(ENVIRONMENT) ## published numbers, met on data that you bring, into figures/parity: DATA=path/to/data
 	@$(FINEGRAIN) run parity --parameters "data=\"$(DATA)\" out=figures/parity" --threads $(THREADS)
+
+bench: $(ENVIRONMENT) ## what the kit takes beside what you would take instead, into figures/bench: B="kernel noop" for some rows
+	@OMP_NUM_THREADS=1 $(PYTHON) tests/bench $(B)
 
 why: $(ENVIRONMENT) ## what made a notebook stale, a line for each reason: NB=retrieval/leaderboard, or none for all of them
 	@$(FINEGRAIN) why $(NB) --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS)

@@ -84,3 +84,9 @@ def kit(tmp_path):
     """An empty small checkout."""
     (tmp_path / "kit").mkdir()
     return Kit(tmp_path / "kit")
+
+
+@pytest.fixture(scope="session")
+def new_kit(tmp_path_factory):
+    """A function that makes an empty small checkout, for what several tests look at."""
+    return lambda: Kit(tmp_path_factory.mktemp("kit"))

@@ -106,8 +106,10 @@ def _kill_one(running, wait, random_moment) -> str:
 
 def _name(process) -> str:
     words = process.cmdline()
-    if "finegrain.run.kernel" in words:
+    if "finegrain.run.kernel" in words or process.name() == "fg-kernel":
         return "a kernel"
+    if "finegrain.run.preload" in words:
+        return "the preloaded process"
     if "finegrain.run" in words:
         return f"the runner of {words[words.index('notebook') + 1]}" if "notebook" in words else "a command"
     return process.name()

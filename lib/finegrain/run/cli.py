@@ -311,31 +311,50 @@ def install(prefix):
     """Register the kernel `finegrain` in the environment, for a JupyterLab that `make lab` does not start."""
     from finegrain.run import kernel as kernels
 
-    print(kernels.write_spec(Path(prefix) / "share" / "jupyter" / "kernels"))
+    forks = Path(prefix) == Path(sys.prefix) and kernels.provided()
+    print(kernels.write_spec(Path(prefix) / "share" / "jupyter" / "kernels", forks=forks))
+
+
+@commands.command(context_settings={"allow_interspersed_args": False})
+@click.option("--threads", default=1, show_default=True, help="Threads of the kernels.")
+@click.argument("command", nargs=-1, required=True)
+def preloaded(threads, command):
+    """Run COMMAND; the kernels that start below it are forked from a process that has imported the heavy packages."""
+    from finegrain.run import forked
+    from finegrain.run import kernel as kernels
+
+    held = forked.begin(kernels.environment(threads, Path(os.devnull), None, online=False))
+    if held is not None:
+        os.set_inheritable(held, True)  # whatever runs below the command holds it
+    os.execvp(command[0], command)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def lab(options):
     """JupyterLab at notebooks/, on the loopback address with a token, with the kit's kernel and no news pop-up."""
+    from finegrain.run import forked
     from finegrain.run import kernel as kernels
 
     jupyter = files.build("jupyter")
-    kernels.write_spec(jupyter / "share" / "kernels")
+    kernels.write_spec(jupyter / "share" / "kernels", forks=True)
     files.write_text(
         jupyter / "config" / "labconfig" / "default_setting_overrides.json",
         '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}\n',
     )
-    environment = dict(os.environ)
     for name, folder in (("JUPYTER_PATH", "share"), ("JUPYTER_CONFIG_PATH", "config")):
-        environment[name] = os.pathsep.join(filter(None, [str((jupyter / folder).resolve()), os.environ.get(name)]))
+        os.environ[name] = os.pathsep.join(filter(None, [str((jupyter / folder).resolve()), os.environ.get(name)]))
+    forked.begin(dict(os.environ))
+    kernels.provide()
+    from jupyterlab.labapp import main  # not before it is said where Jupyter finds what
+
     arguments = [
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={files.root()}",
         "--LabApp.default_url=/lab/tree/notebooks",
         f"--MultiKernelManager.default_kernel_name={kernels.NAME}",
     ]
-    os.execve(sys.executable, [sys.executable, "-m", "jupyterlab", *arguments, *options], environment)
+    main([*arguments, *options])
 
 
 def _asked(name: str, text: str):

@@ -1,7 +1,7 @@
 """The kernel `finegrain`: an ordinary IPython kernel that starts at the checkout's root and says what it has read.
 
 As a program (`python -m finegrain.run.kernel -f FILE`) it is the kernel's process; as a module it makes kernel specs
-and starts kernels. A kernel that is forked from a process with the imports done would be another `start`.
+and starts kernels, by forking where a preloaded process has the imports done (`finegrain.run.forked`).
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 from finegrain import files
 
 NAME = "finegrain"
+PROVISIONER = "finegrain-preloaded"  # by this name Jupyter knows the way to a preloaded process
 SPEC: dict[str, Any] = {
     # `python` alone: Jupyter puts its own interpreter there, so that the spec holds in any environment.
     "argv": ["python", "-m", "finegrain.run.kernel", "-f", "{connection_file}"],
@@ -30,12 +31,40 @@ THREADS = (
 )
 
 
-def write_spec(kernels) -> Path:
-    """Write the spec below a folder of kernel specs; for this installation of the kit, wherever Jupyter runs."""
+def write_spec(kernels, *, forks: bool) -> Path:
+    """Write the spec below a folder of kernel specs; for this installation of the kit, wherever Jupyter runs.
+
+    forks: the kernel comes through the kit's provisioner, which the Jupyter that reads the spec has to know: by
+    `provide`, or by the entry point of the installed kit.
+    """
     folder = Path(kernels) / NAME
-    spec = SPEC | {"env": SPEC["env"] | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}}
+    spec = SPEC | {"env": own_environment()}
+    if forks:
+        provisioner = {"provisioner_name": PROVISIONER, "config": {}}
+        spec["metadata"] = SPEC["metadata"] | {"kernel_provisioner": provisioner}
     files.write_text(folder / "kernel.json", json.dumps(spec, indent=1) + "\n")
     return folder
+
+
+def own_environment() -> dict:
+    """The variables that every kernel of the kit has, whoever starts it."""
+    return SPEC["env"] | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def provide() -> None:
+    """Let the Jupyter of this process know the kit's provisioner, also where the kit is not installed."""
+    from importlib.metadata import EntryPoint
+
+    from jupyter_client.provisioning import KernelProvisionerFactory as Factory
+
+    Factory.provisioners[PROVISIONER] = EntryPoint(PROVISIONER, "finegrain.run.forked:Provisioner", Factory.GROUP_NAME)
+
+
+def provided() -> bool:
+    """Whether the kit is installed in this environment with its provisioner."""
+    from importlib.metadata import entry_points
+
+    return bool(entry_points(group="jupyter_client.kernel_provisioners", name=PROVISIONER))
 
 
 def environment(threads: int, reads: Path, backbones: Path | None, online: bool) -> dict:
@@ -63,7 +92,8 @@ def start(folder: Path, environment: dict):
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import run_sync
 
-    write_spec(folder / "kernels")
+    provide()
+    write_spec(folder / "kernels", forks=True)
     specs = KernelSpecManager(kernel_dirs=[str(folder / "kernels")], ensure_native_kernel=False)
     manager = AsyncKernelManager(
         kernel_name=NAME,
@@ -114,6 +144,10 @@ def main() -> None:
     os.chdir(files.root())  # a path in a parameter means the same from the command line and in JupyterLab
     app = IPKernelApp.instance()
     app.initialize(sys.argv[1:])
+    for name, meet in (("matplotlib.pyplot", "install_repl_displayhook"), ("ipywidgets", "register_comm_target")):
+        if name in sys.modules:  # preloaded: it was imported before there was a shell to meet
+            getattr(sys.modules[name], meet)()
+    reads.follow_imports()
     if os.environ.get("FINEGRAIN_READS") and app.shell is not None:
         outputs.limit(app.shell, [sys.stdout, sys.stderr])
         # After each cell, not at exit: a kernel may be gone before it can say anything.

@@ -1,5 +1,6 @@
 """What a run read and ran on: every loader says so here, and the kernel writes the list after each cell."""
 
+import builtins
 import contextlib
 import functools
 import json
@@ -15,6 +16,8 @@ _noted: dict[str, dict[str, str]] = {"data": {}, "backbones": {}}
 _followers: list[list] = []
 # What cached answers were made with: modules and packages that this process need not have imported itself.
 _adopted: dict = {"modules": set(), "versions": {}}
+_named: set[str] = set()  # packages that the notebook and the kit have imported by name
+_follows_imports = False
 
 
 def note(kind: str, name: str, digest: str, scale: str = "") -> None:
@@ -64,17 +67,40 @@ def cpu() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
+def follow_imports() -> None:
+    """Note from now on which packages the notebook and the kit's modules import by name.
+
+    What `sys.modules` holds says less: a preloaded kernel has it all, and a package brings others along.
+    """
+    global _follows_imports
+    plain, _follows_imports = builtins.__import__, True
+
+    def noting(name, globals=None, locals=None, fromlist=(), level=0):
+        if level == 0 and globals is not None:
+            by = globals.get("__name__") or ""
+            if by == "__main__" or by.partition(".")[0] == "finegrain":
+                _named.add(name.partition(".")[0])
+        return plain(name, globals, locals, fromlist, level)
+
+    builtins.__import__ = noting
+
+
+def _imported(name: str):
+    """A package's module if it was imported; in a kernel: by name, by the notebook or the kit."""
+    return None if _follows_imports and name not in _named else sys.modules.get(name)
+
+
 def versions() -> dict[str, str]:
-    """The packages that this process has imported, and those that cached answers were made with."""
-    imported = {name: vars(module).get("__version__") for name, module in list(sys.modules.items()) if "." not in name}
-    installed = sorted(set(imported) - sys.stdlib_module_names)
-    found = {name: imported[name] for name in installed if isinstance(imported[name], str)}
+    """The packages that were imported, and those that cached answers were made with."""
+    modules = {name: _imported(name) for name in list(sys.modules) if "." not in name}
+    stated = {name: vars(module).get("__version__") for name, module in modules.items() if module is not None}
+    found = {name: stated[name] for name in set(stated) - sys.stdlib_module_names if isinstance(stated[name], str)}
     return dict(sorted({**_adopted["versions"], **found}.items()))
 
 
 def noted() -> dict:
     """Everything read so far: data and backbones with their digests, and the kit's modules by path from the root."""
-    ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "finegrain"]
+    ours = [module for name, module in sys.modules.copy().items() if name.partition(".")[0] == "finegrain"]
     paths = {Path(path).resolve() for module in ours if (path := getattr(module, "__file__", None))}
     here = {str(path.relative_to(files.root())) for path in paths if path.is_relative_to(files.root() / "lib")}
     modules = sorted(here | _adopted["modules"])
@@ -95,7 +121,7 @@ def process() -> dict:
     memo = sys.modules.get("finegrain.memo._call")
     if memo is not None:
         facts["cached"] = memo.used()
-    torch = sys.modules.get("torch")
+    torch = _imported("torch")
     if torch is not None:
         facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
         facts["dtype"] = str(torch.get_default_dtype()).removeprefix("torch.")
