@@ -110,6 +110,7 @@ def test_cluster_accuracy_knows_no_meaning_and_semantic_iou_does(method):
     assert method.agrees(np.array(["p", "q", "q", "q"]), truth).tolist() == [True, False, True, True]
     assert method.agrees(np.array(["p"] * 4), truth).sum() == 2
     assert method.semantic_iou("Red rose", "rose") == 0.5
+    assert method.semantic_iou("rose", "red rose") == 0.5
     assert method.semantic_iou("fly", "rose") == 0
     assert method.semantic_iou("rose", "Rose") == 1
 
@@ -122,10 +123,9 @@ MUTATIONS = [
     ("png|jpe?g", "jpe?g"),
     ('r"[_\\-]", " "', 'r"[_\\-]", ""'),
     ("word.lower()", "word"),
-    ("text.split() if len(word) >= 3]", "text.split()]"),
     ("for word in words if len(word) >= 3]", "for word in words if len(word) >= 4]"),
-    ("word not in ABOUT_PICTURES and keep(word)", "keep(word)"),
-    ("word not in ABOUT_PICTURES and keep(word)", "word not in ABOUT_PICTURES"),
+    ("word not in ABOUT_PICTURES.split() and keep(word)", "keep(word)"),
+    ("word not in ABOUT_PICTURES.split() and keep(word)", "word not in ABOUT_PICTURES.split()"),
     ("min(least, max(count.values()))", "least"),
     ("number >= enough", "number > enough"),
     ('return ["object"]', "return []"),
