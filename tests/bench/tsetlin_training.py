@@ -1,12 +1,21 @@
-"""Training speed of the notebook's Tsetlin machine against pyTsetlinMachineParallel, both in one process.
+"""Training speed of the notebook's Tsetlin machine against the published packages, all in one process.
 
     PYTHONPATH=lib python tests/bench/tsetlin_training.py [rounds]
 
-The peer is a source package and no part of the lock: `pip install --no-build-isolation pyTsetlinMachineParallel==0.2.1`.
-Ours runs on one thread. Rounds alternate between the two, so that whatever else the machine does falls on both.
+The peers are no part of the lock, and those that are absent are left out:
+
+    pip install --no-build-isolation pyTsetlinMachineParallel==0.2.1     the same machine in C, bits packed as here
+    pip install green-tsetlin==1.1.0                                     C++ with vector instructions
+
+A clause of green-tsetlin votes for all classes at once, with a weight for each, so none of its machines is like ours:
+it is measured with as many clauses as a text meets here (those of two classes) and with as many as there are here in all.
+tmu 0.8.3 does not start under numpy 2. Ours runs on one thread. The arms take turns in each round, so that whatever
+else the computer does falls on all of them.
 """
 
+import contextlib
 import ctypes
+import json
 import os
 import sys
 import time
@@ -47,8 +56,8 @@ def ours():
     return train, lambda machine, x: machine.votes(method["packed"](x)).argmax(axis=1)
 
 
-def peer(threads):
-    """The same of the package, on so many threads."""
+def parallel(threads):
+    """The same of pyTsetlinMachineParallel, on so many threads."""
     from pyTsetlinMachineParallel.tm import MultiClassTsetlinMachine
 
     set_threads = ctypes.CDLL("libgomp.so.1").omp_set_num_threads
@@ -62,41 +71,68 @@ def peer(threads):
     return train, lambda machine, x: machine.predict(x.astype(np.uint32))
 
 
-def measure(rounds=5):
-    """Seconds of an epoch and the ratio of the peer's to ours, by round, with medians and ranges.
+def green(clauses):
+    """The same of green-tsetlin, on one thread, with so many clauses for all classes together."""
+    import green_tsetlin
 
-    One warm-up round compiles and is left out. With one thread each the ratio is of processor time, which other work
-    on the machine disturbs little; with the peer on two threads it is of time on the wall. Accuracy is that on fresh
-    documents after the last round's training.
+    def train(x, labels, seed):
+        machine = green_tsetlin.TsetlinMachine(x.shape[1], clauses, CLASSES, S, T, boost_true_positives=True)
+        told = {"n_epochs": EPOCHS, "early_exit_acc": 2.0, "load_best_state": False, "progress_bar": False}
+        trainer = green_tsetlin.Trainer(machine, feedback_type="uniform", seed=seed, n_jobs=1, **told)
+        x, labels = x.astype(np.uint8), labels.astype(np.uint32)
+        trainer.set_train_data(x, labels)
+        trainer.set_eval_data(x[:1], labels[:1])  # it insists on some; one text takes no time
+        trainer.train()
+        return machine.get_predictor()
+
+    return train, lambda machine, x: np.array([machine.predict(row) for row in x.astype(np.uint8)])
+
+
+def arms():
+    """name -> (train, ask) of ours and of the packages that are here."""
+    found = {"ours": ours()}
+    peers = {
+        "pyTsetlinMachineParallel, 1 thread": (parallel, 1),
+        "pyTsetlinMachineParallel, 2 threads": (parallel, 2),
+        f"green-tsetlin, {2 * CLAUSES} clauses": (green, 2 * CLAUSES),
+        f"green-tsetlin, {CLASSES * CLAUSES} clauses": (green, CLASSES * CLAUSES),
+    }
+    for name, (make, given) in peers.items():
+        with contextlib.suppress(ImportError):
+            found[name] = make(given)
+    return found
+
+
+def measure(rounds=5):
+    """Seconds of an epoch and the ratio of each peer's to ours: medians with their range over the rounds.
+
+    One warm-up round compiles and is left out. Ratios are of processor time, which other work on the computer disturbs
+    little, and of time on the wall for a peer with more than one thread. Accuracy is that on fresh documents, the mean
+    over the rounds.
     """
     x, labels = documents(1)
     fresh, truth = documents(2, 1000)
-    arms = {"ours": ours(), "peer, 1 thread": peer(1), "peer, 2 threads": peer(2)}
-    seconds, accuracy = {arm: [] for arm in arms}, {}
+    seconds, accuracy, compared = {}, {}, arms()
     for number in range(rounds + 1):
-        for arm, (train, ask) in arms.items():
+        for arm, (train, ask) in compared.items():
             wall, processor = time.perf_counter(), time.process_time()
             machine = train(x, labels, number)
-            taken = time.perf_counter() - wall, time.process_time() - processor
-            accuracy[arm] = float((ask(machine, fresh) == truth).mean())
+            taken = time.perf_counter() - wall if arm.endswith("threads") else time.process_time() - processor
             if number:
-                seconds[arm].append(np.array(taken) / EPOCHS)
-    wall, processor = ({arm: np.array(some)[:, i] for arm, some in seconds.items()} for i in (0, 1))
+                seconds.setdefault(arm, []).append(taken / EPOCHS)
+                accuracy.setdefault(arm, []).append(float((ask(machine, fresh) == truth).mean()))
+            if number and arm == "ours":
+                seconds.setdefault("ours, wall", []).append((time.perf_counter() - wall) / EPOCHS)
     ratios = {
-        "peer on 1 thread / ours, processor time": processor["peer, 1 thread"] / processor["ours"],
-        "peer on 1 thread / ours, wall": wall["peer, 1 thread"] / wall["ours"],
-        "peer on 2 threads / ours on 1, wall": wall["peer, 2 threads"] / wall["ours"],
+        arm: np.array(some) / seconds["ours, wall" if arm.endswith("threads") else "ours"]
+        for arm, some in seconds.items()
+        if not arm.startswith("ours")
     }
-    spread = {name: (np.median(some), some.min(), some.max()) for name, some in ratios.items()}
-    return {"ratios": spread, "processor": processor, "wall": wall, "accuracy": accuracy}
+    spread = {arm: [float(f(some)) for f in (np.median, np.min, np.max)] for arm, some in ratios.items()}
+    medians = {arm: float(np.median(some)) for arm, some in seconds.items()}
+    return {"ratios": spread, "seconds": medians, "accuracy": {arm: sum(a) / rounds for arm, a in accuracy.items()}}
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
-    for name, (median, low, high) in found["ratios"].items():
-        print(f"{name}: {median:.1f} ({low:.1f} to {high:.1f})")
-    for kind in ("processor", "wall"):
-        for arm, some in found[kind].items():
-            print(f"{arm}: {np.median(some):.2f} s of {kind} time an epoch ({some.min():.2f} to {some.max():.2f})")
-    print("accuracy on fresh documents:", found["accuracy"])
+    sys.stdout.write(json.dumps(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 5), indent=1) + "\n")

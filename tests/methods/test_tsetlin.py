@@ -15,7 +15,7 @@ def texts(count, features, share=0.3):
     return generator(0, "texts").random((count, features)) < share
 
 
-# --- the reference: one automaton, one literal and one random bit at a time ----------------------------------------------
+# --- the reference: one automaton, one literal and one random bit at a time -----------------------------------------------------------------------------------------
 
 
 class Plain:
@@ -116,7 +116,6 @@ SETTINGS = {
     "weighted, narrow": {"T": 2, "s": 2.0, "boost": True, "bits": 2, "weighted": True},
     "a budget": {"T": 6, "s": 3.0, "boost": True, "bits": 3, "budget": 3},
 }
-
 
 
 def test_one_text_by_hand(method):
