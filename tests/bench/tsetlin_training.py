@@ -8,7 +8,7 @@ The peers are no part of the lock, and those that are absent are left out:
     pip install green-tsetlin==1.1.0                                     C++ with vector instructions
 
 A clause of green-tsetlin votes for all classes at once, with a weight for each, so none of its machines is like ours:
-it is measured with as many clauses as a text meets here (those of two classes) and with as many as there are here in all.
+it is measured with as many clauses as a text meets here (those of two classes) and with as many as are here in all.
 tmu 0.8.3 does not start under numpy 2. Ours runs on one thread. The arms take turns in each round, so that whatever
 else the computer does falls on all of them.
 """
@@ -78,7 +78,7 @@ def green(clauses):
     def train(x, labels, seed):
         machine = green_tsetlin.TsetlinMachine(x.shape[1], clauses, CLASSES, S, T, boost_true_positives=True)
         told = {"n_epochs": EPOCHS, "early_exit_acc": 2.0, "load_best_state": False, "progress_bar": False}
-        trainer = green_tsetlin.Trainer(machine, feedback_type="uniform", seed=seed, n_jobs=1, **told)
+        trainer = green_tsetlin.Trainer(machine, feedback_type="uniform", seed=seed + 1, n_jobs=1, **told)
         x, labels = x.astype(np.uint8), labels.astype(np.uint32)
         trainer.set_train_data(x, labels)
         trainer.set_eval_data(x[:1], labels[:1])  # it insists on some; one text takes no time

@@ -15,7 +15,7 @@ def texts(count, features, share=0.3):
     return generator(0, "texts").random((count, features)) < share
 
 
-# --- the reference: one automaton, one literal and one random bit at a time -----------------------------------------------------------------------------------------
+# --- the reference: one automaton, one literal and one random bit at a time -------------------------------------------
 
 
 class Plain:
