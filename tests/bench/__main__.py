@@ -14,12 +14,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import rows
 import run_rows
+import training_rows
 
 from finegrain import files
 from finegrain.report import style, tables
 from finegrain.run import reads
 
-ROWS = run_rows.ROWS
+ROWS = {**run_rows.ROWS, **training_rows.ROWS}
 COLUMNS = ["what", "against", "unit", "kit", "other", "ratio", "ratio low", "ratio high", "target", "met"]
 
 
@@ -70,6 +71,8 @@ def main() -> None:
                 + "\n"
             )
             sys.stdout.flush()
+    if not lines:
+        raise SystemExit("nothing to compare with is installed here: the modules in tests/bench say what to install")
     table = pd.DataFrame(lines, columns=COLUMNS)
     style.use_style()
     folder = files.root() / given.out

@@ -1,6 +1,4 @@
-"""Training speed of the notebook's Tsetlin machine against the published packages, all in one process.
-
-    PYTHONPATH=lib python tests/bench/tsetlin_training.py [rounds]
+"""Rows of training: the Tsetlin machine of its notebook against the published packages.
 
 The peers are no part of the lock, and those that are absent are left out:
 
@@ -9,18 +7,15 @@ The peers are no part of the lock, and those that are absent are left out:
 
 A clause of green-tsetlin votes for all classes at once, with a weight for each, so none of its machines is like ours:
 it is measured with as many clauses as a text meets here (those of two classes) and with as many as are here in all.
-tmu 0.8.3 does not start under numpy 2. Ours runs on one thread. The arms take turns in each round, so that whatever
-else the computer does falls on all of them.
+tmu 0.8.3 does not start under numpy 2. Ours runs on one thread.
 """
 
 import contextlib
 import ctypes
-import json
-import os
-import sys
 import time
 
 import numpy as np
+from rows import Row
 
 # 3,000 documents with 60 of 2,000 terms, 10 classes; and what both machines are told.
 TEXTS, TERMS, CLASSES, CLAUSES, T, S, EPOCHS = 3000, 2000, 10, 200, 100, 5.0, 3
@@ -103,36 +98,29 @@ def arms():
     return found
 
 
-def measure(rounds=5):
-    """Seconds of an epoch and the ratio of each peer's to ours: medians with their range over the rounds.
+def tsetlin(repeats):
+    """Seconds of an epoch: of processor time, which other work disturbs little, or on the wall for several threads.
 
-    One warm-up round compiles and is left out. Ratios are of processor time, which other work on the computer disturbs
-    little, and of time on the wall for a peer with more than one thread. Accuracy is that on fresh documents, the mean
-    over the rounds.
+    A round before the first one compiles and is left out. The accuracy on fresh documents, the mean over the rounds,
+    stands in the name, since a faster machine may be a worse one.
     """
     x, labels = documents(1)
     fresh, truth = documents(2, 1000)
-    seconds, accuracy, compared = {}, {}, arms()
-    for number in range(rounds + 1):
+    compared = arms()
+    taken = {arm: {"wall": [], "processor": [], "right": []} for arm in compared}
+    for number in range(repeats + 1):
         for arm, (train, ask) in compared.items():
             wall, processor = time.perf_counter(), time.process_time()
             machine = train(x, labels, number)
-            taken = time.perf_counter() - wall if arm.endswith("threads") else time.process_time() - processor
             if number:
-                seconds.setdefault(arm, []).append(taken / EPOCHS)
-                accuracy.setdefault(arm, []).append(float((ask(machine, fresh) == truth).mean()))
-            if number and arm == "ours":
-                seconds.setdefault("ours, wall", []).append((time.perf_counter() - wall) / EPOCHS)
-    ratios = {
-        arm: np.array(some) / seconds["ours, wall" if arm.endswith("threads") else "ours"]
-        for arm, some in seconds.items()
-        if not arm.startswith("ours")
-    }
-    spread = {arm: [float(f(some)) for f in (np.median, np.min, np.max)] for arm, some in ratios.items()}
-    medians = {arm: float(np.median(some)) for arm, some in seconds.items()}
-    return {"ratios": spread, "seconds": medians, "accuracy": {arm: sum(a) / rounds for arm, a in accuracy.items()}}
+                taken[arm]["wall"].append((time.perf_counter() - wall) / EPOCHS)
+                taken[arm]["processor"].append((time.process_time() - processor) / EPOCHS)
+                taken[arm]["right"].append(np.mean(ask(machine, fresh) == truth))
+    ours = taken.pop("ours")
+    for arm, its in taken.items():
+        kind = "wall" if arm.endswith("threads") else "processor"
+        right = f"{np.mean(ours['right']):.1%} and {np.mean(its['right']):.1%} right"
+        yield Row(f"Tsetlin machine, an epoch ({right})", arm, "s", ours[kind], its[kind], 1)
 
 
-if __name__ == "__main__":
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.stdout.write(json.dumps(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 5), indent=1) + "\n")
+ROWS = {"tsetlin": tsetlin}
