@@ -10,6 +10,7 @@ import platform
 import statistics
 import sys
 
+import library_rows
 import matplotlib.pyplot as plt
 import pandas as pd
 import rows
@@ -20,7 +21,7 @@ from finegrain import files
 from finegrain.report import style, tables
 from finegrain.run import reads
 
-ROWS = {**run_rows.ROWS, **training_rows.ROWS}
+ROWS = {**run_rows.ROWS, **library_rows.ROWS, **training_rows.ROWS}
 COLUMNS = ["what", "against", "unit", "kit", "other", "ratio", "ratio low", "ratio high", "target", "met"]
 
 
