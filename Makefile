@@ -13,6 +13,8 @@ NB ?=
 P ?=
 GRID ?=
 SWEEP ?=# the folder of a sweep in progress, by which `make sweep` calls itself
+LIMIT ?=#            seconds that a notebook may take (0: any); else 20 times its budget, 10 minutes at least
+MEMORY ?=#           gigabytes that a notebook may use (0: any); else three quarters of the memory here
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 BUILD := $(patsubst $(CURDIR)/%,%,$(or $(FINEGRAIN_BUILD),build))
@@ -37,6 +39,8 @@ endif
 ENVIRONMENT := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/.complete)
 export FINEGRAIN_PYTHON := $(PYTHON)
 export PYTHONPATH := $(CURDIR)/lib
+export FINEGRAIN_LIMIT := $(or $(LIMIT),$(FINEGRAIN_LIMIT))
+export FINEGRAIN_MEMORY := $(or $(MEMORY),$(FINEGRAIN_MEMORY))
 FINEGRAIN := $(PYTHON) -m finegrain.run
 
 ##@ Results
@@ -44,7 +48,7 @@ FINEGRAIN := $(PYTHON) -m finegrain.run
 all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full, TASK=retrieval, LAUNCH="srun -c2", -j4)
 	@$(if $(UNKNOWN),$(FINEGRAIN) check --scale "$(SCALE)" --task "$(TASK)")
 	@$(if $(DRY),+command -v $(PYTHON) >/dev/null && $(FINEGRAIN) plan --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS),mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
-	trap 'rm -rf "$$session"' EXIT && \
+	trap 'rm -rf "$$session"' EXIT && trap : INT TERM HUP && \
 	$(MAKE) --dry-run notebooks | grep -c ' -m finegrain.run notebook ' > "$$session/count"; \
 	if [ "$$(cat "$$session/count")" = 0 ]; then echo "Everything is up to date."; else \
 	  export FINEGRAIN_SESSION="$$session"; \
@@ -59,7 +63,7 @@ run: $(ENVIRONMENT) ## one notebook with parameters, into build/runs: NB=retriev
 run: export P := $(P)
 
 sweep: $(ENVIRONMENT) ## one notebook over a grid, a run each, then one table: NB=retrieval/leaderboard GRID="seeds=0:10 backbone=a,b"
-	@mkdir -p $(BUILD) && sweep=$$(mktemp -d $(BUILD)/.session.XXXXXX) && trap 'rm -rf "$$sweep"' EXIT && \
+	@mkdir -p $(BUILD) && sweep=$$(mktemp -d $(BUILD)/.session.XXXXXX) && trap 'rm -rf "$$sweep"' EXIT && trap : INT TERM HUP && \
 	needed=$$($(FINEGRAIN) sweep expand "$(NB)" "$$sweep" --grid "$$GRID") && \
 	{ [ -z "$$needed" ] || echo "$$needed" | while read -r words; do $(MAKE) all $$words </dev/null || exit 1; done; } && \
 	{ FINEGRAIN_SESSION="$$sweep" $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) runs SWEEP="$$sweep"; \
@@ -75,13 +79,16 @@ lab: $(ENVIRONMENT) ## JupyterLab on this machine, with the kit's kernel; LAB="-
 	@$(FINEGRAIN) lab $(LAB)
 
 ##@ Checks
-.PHONY: why verify test lint format
+.PHONY: why verify parity test lint format
 verify: $(ENVIRONMENT) ## run again from nothing, into build/verify, and compare with figures/ cell by cell (NB=, TASK=, SCALE= as above)
 	@rm -rf "$(FRESH)" && mkdir -p "$(FRESH)" && \
 	{ env -u FINEGRAIN_BACKBONES FINEGRAIN_BUILD="$(FRESH)" FINEGRAIN_FIGURES="$(FRESH)/figures" \
 	    $(MAKE) all TASK="$(or $(NB),$(TASK))" || true; } && \
 	$(FINEGRAIN) verify "$(FRESH)" --scale "$(SCALE)" --task "$(or $(NB),$(TASK))"
 verify: FRESH := $(abspath $(BUILD))/verify
+
+parity: $(ENVIRONMENT) ## published numbers, met on data that you bring, into figures/parity: DATA=path/to/data
+	@$(FINEGRAIN) run parity --parameters "data=\"$(DATA)\" out=figures/parity" --threads $(THREADS)
 
 why: $(ENVIRONMENT) ## what made a notebook stale, a line for each reason: NB=retrieval/leaderboard, or none for all of them
 	@$(FINEGRAIN) why $(NB) --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS)

@@ -77,7 +77,7 @@ not_for_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read anyth
     [
         (nothing, "dataset=glyfs", "there is no data set or folder 'glyfs'; did you mean glyphs?"),
         (nothing, "dataset=mine", "there is no data set or folder 'mine'; give one of"),
-        (nothing, "dataset=hf:owner/name", "data sets of the hub are not loaded directly"),
+        (nothing, "dataset=hf:owner/name", "the data set owner/name is not in the hub's cache, and "),
         (folder_without_data, "dataset=mine", "mine holds no data set"),
         pytest.param(unreadable, "dataset=mine", "cannot read mine", marks=not_for_root),
         (beir, "dataset=mine", "mine/qrels/test.tsv judges the document 'd7', which mine/corpus.jsonl lacks"),

@@ -1,7 +1,11 @@
 """Runs that are killed, interrupted, or find no room: reported, nothing half written, no process left."""
 
+import contextlib
+import json
 import os
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +90,70 @@ def test_a_kernel_that_exits_is_a_failure(kit):
     assert "the kernel ended with status 3" in kit.make("all").stdout
 
 
+ENDLESS = """
+import time
+while True:
+    try:
+        time.sleep(0.1)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+def test_a_cell_that_never_ends_is_ended_at_the_limit_and_named(kit):
+    kit.notebook("retrieval/endless", TABLE, ENDLESS, "1")
+    result = kit.make("all", "LIMIT=4")
+    assert result.returncode != 0
+    assert "it ran for more than 4 s, in cell cell-1 at last; LIMIT=seconds allows more" in result.stdout
+    assert nothing_but_locks(kit, "build/graph.mk", "build/default/retrieval/endless.ipynb")
+
+
+LARGE = "import time\nheld = bytearray(400_000_000)\nheld[::4096] = b'x' * len(held[::4096])\ntime.sleep(30)"
+
+
+def test_a_kernel_that_takes_too_much_memory_is_ended_and_says_how_much(kit):
+    kit.notebook("retrieval/large", TABLE, LARGE, "1")
+    result = kit.make("all", "MEMORY=0.3")
+    assert result.returncode != 0
+    assert re.search(r"it used 0\.[3-9] GB of memory, in cell cell-1, more than 0\.3 GB; MEMORY=gig", result.stdout)
+    assert nothing_but_locks(kit, "build/graph.mk", "build/default/retrieval/large.ipynb")
+
+
+def test_limits_that_are_no_numbers_are_refused(kit):
+    kit.notebook("retrieval/plain", TABLE)
+    for words, name in ((["LIMIT=soon"], "LIMIT='soon'"), (["MEMORY=-1"], "MEMORY='-1'")):
+        result = kit.make("all", *words)
+        assert result.returncode != 0
+        assert f"{name}: give a number of" in result.stdout
+
+
+SHOUTS = """
+import sys
+for number in range(1_000_000):
+    print(f'{number:>99}')
+print('an error at the end', file=sys.stderr)
+"""
+
+
+def test_a_kernel_that_prints_100_megabytes_leaves_a_notebook_that_can_be_opened(kit):
+    kit.notebook("retrieval/shouts", TABLE, SHOUTS, "print('short')")
+    result = kit.make("all")
+    assert result.returncode == 0, result.stdout
+    executed = kit.root / "build/default/retrieval/shouts.ipynb"
+    assert executed.stat().st_size < 2_000_000
+    cells = json.loads(executed.read_text())["cells"]
+    said = {"stdout": "", "stderr": ""}
+    for output in cells[-2]["outputs"]:
+        said[output["name"]] += "".join(output["text"])
+    first, cut, last = re.split(r"\n\[\.\.\. ([\d,]+) characters left out \.\.\.\]\n", said["stdout"])
+    assert len(first) + int(cut.replace(",", "")) + len(last) == 100_000_000
+    assert first.startswith(f"{0:>99}\n{1:>99}\n")
+    assert last.endswith(f"{999_999:>99}\n")
+    assert said["stderr"] == "an error at the end\n"
+    assert "".join(cells[-1]["outputs"][0]["text"]) == "short\n"
+    assert json.loads((kit.root / "build/default/retrieval/shouts.run.json").read_text())["peak_memory_mb"] < 400
+
+
 def test_a_cell_that_leaves_early_is_a_failure(kit):
     kit.notebook("retrieval/leaves", TABLE, "raise SystemExit", "1")
     result = kit.make("all")
@@ -133,6 +201,67 @@ def test_a_results_folder_that_cannot_be_one_is_refused_before_anything_runs(kit
     result = kit.make("all")
     assert "cannot write results to figures/retrieval/plain: there is a file at figures" in result.stdout
     assert nothing_but_locks(kit, "figures", "build/graph.mk")
+
+
+@contextlib.contextmanager
+def mounted(folder, options):
+    """A file system of its own in the folder; the test is left out where none may be mounted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount")
+def test_a_disk_that_is_really_full_is_one_sentence_and_the_results_stay_as_they_were(kit):
+    path = kit.notebook("retrieval/plain", TABLE)
+    with mounted(kit.root / "figures", "size=64k") as figures:
+        assert kit.make("all").returncode == 0
+        before = (figures / "retrieval/plain/table.csv").read_text()
+        path.write_text(path.read_text().replace("'a\\\\n1\\\\n'", "'x' * 400_000"))
+        os.utime(path, (time.time() + 2, time.time() + 2))
+        result = kit.make("all")
+        assert result.returncode != 0
+        assert re.search(r"cannot write .*table.csv: No space left on device", result.stdout)
+        assert (figures / "retrieval/plain/table.csv").read_text() == before
+        assert sorted(path.name for path in figures.rglob("*") if path.is_file()) == ["run.json", "table.csv"]
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount")
+def test_a_read_only_results_folder_is_refused_before_anything_runs(kit):
+    kit.notebook("retrieval/plain", "from pathlib import Path\nPath('ran').touch()", TABLE)
+    with mounted(kit.root / "figures", "ro"):
+        result = kit.make("all")
+        assert result.returncode != 0
+        assert "cannot write results to figures/retrieval/plain: you may not write to figures" in result.stdout
+        assert not (kit.root / "ran").exists()
+
+
+def test_an_interrupt_of_make_ends_all_kernels_within_seconds_and_leaves_nothing_half_written(kit):
+    for name in ("one", "two"):
+        kit.notebook(f"retrieval/{name}", TABLE, WAITS.replace("pids", f"pids-{name}"))
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    running = subprocess.Popen(["make", "-j2", "all"], cwd=kit.root, env=kit.environment, **options)
+    files = [kit.root / f"pids-{name}" for name in ("one", "two")]
+    deadline = time.monotonic() + 120
+    while not all(file.exists() for file in files):
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.05)
+    tree = [running.pid, *(child.pid for child in psutil.Process(running.pid).children(recursive=True))]
+    tree += [int(number) for file in files for number in file.read_text().split()]
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to every process in front
+    assert all_gone(set(tree), seconds=5)
+    said, _ = running.communicate()
+    assert running.returncode != 0
+    assert "2 notebooks at scale default: 2 interrupted" in said
+    assert [name for name in kit.files("build", "figures") if name != "build/graph.mk"] == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -32,7 +32,8 @@ def test_a_kind_chooses_the_record_and_the_read_is_noted(kind, record):
         ("glyphs", "texts", "glyphs cannot be loaded as 'texts'; it gives images"),
         ("docstrings", "images", "texts or retrieval or pairs"),
         ("docstrings", "text", "choose one of images, texts, retrieval, pairs"),
-        ("hf:owner/name@main", None, "save it"),
+        ("hf:owner", None, "write hf:owner/name"),
+        ("hf:owner/name?lable=x", None, "unknown option 'lable'"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused_in_one_sentence(name, kind, message):

@@ -94,3 +94,32 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(InputError, match="no model"):
         load_text_encoder(str(tmp_path))
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(encoder, monkeypatch):
+    class Small:
+        """Holds two texts at a time."""
+
+        def encode(self, texts, batch_size, **options):
+            if batch_size > 2:
+                raise torch.OutOfMemoryError
+            return encoder.model.encode(texts, batch_size=batch_size, **options)
+
+        encode_query = encode_document = encode
+
+    small = dataclasses.replace(encoder, model=Small(), cache=False)
+    with pytest.warns(UserWarning, match="out of memory on cpu: going on with batches of 2 texts"):
+        vectors = small.encode_text(TEXTS, batch_tokens=64 * 8)
+    np.testing.assert_allclose(vectors, encoder.encode_text(TEXTS), atol=1e-6)
+
+    class Tiny(Small):
+        def encode(self, texts, batch_size, **options):
+            raise torch.OutOfMemoryError
+
+        encode_query = encode_document = encode
+
+    with (
+        pytest.raises(InputError, match="one text of 64 tokens does not fit"),
+        pytest.warns(UserWarning, match="batches of 1"),
+    ):
+        dataclasses.replace(small, model=Tiny()).encode_text(TEXTS, batch_tokens=64 * 2)

@@ -61,6 +61,15 @@ def test_each_kind_of_file_tells_its_run(ran):
         assert [name for name in names if name in said] == []
 
 
+def test_nothing_published_names_a_folder_of_the_machine(ran):
+    for path in (ran.root / "figures").rglob("*"):
+        if path.is_file():
+            text = path.read_text()
+            assert "/home/" not in text
+            assert str(ran.root) not in text
+    assert ".../birds?text=a" in (ran.root / "figures/retrieval/plain/run.json").read_text()
+
+
 def test_changes_that_are_not_committed_are_told(ran):
     path = ran.root / "lib/finegrain/errors.py"
     path.write_text(path.read_text() + "\n# edited\n")

@@ -105,7 +105,7 @@ def test_exact_search_is_the_sorted_product_and_equal_documents_tie(monkeypatch)
     names = [f"q{number}" for number in range(30)]
     found = exact_search(queries, documents, names, ids, k=50)
     assert found["document_id"].tolist() == [ids[column] for column in expected.ravel()]
-    monkeypatch.setattr("finegrain.search.dense._BLOCK_BYTES", 1)  # one query at a time: the same ranking
+    monkeypatch.setattr("finegrain.search.dense._QUERIES", 1)  # one query at a time: the same ranking
     pd.testing.assert_frame_equal(exact_search(queries, documents, names, ids, k=50), found)
 
 

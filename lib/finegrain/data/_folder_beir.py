@@ -30,27 +30,38 @@ def load_beir(path: Path, options: dict) -> Retrieval:
     judged_in = _qrels_files(path)
     documents, asked = _read_lines(corpus), _read_lines(queries)
     qrels = pd.concat([_read_qrels(file).assign(split=split) for split, file in judged_in], ignore_index=True)
-    for column, known, source in (("document_id", documents, corpus), ("query_id", asked, queries)):
+    sources = {"document_id": corpus, "query_id": queries, **dict(judged_in)}
+    return record_of(
+        path.name, documents, asked, qrels, sources, files.digest("beir", corpus, queries, *sources.values())
+    )
+
+
+def record_of(name: str, documents: dict, asked: dict, qrels: pd.DataFrame, sources: dict, digest: str) -> Retrieval:
+    """The record of a corpus, queries and judgements, wherever they were read.
+
+    documents, asked: id -> {"text", "title"}. qrels: query_id, document_id, grade, split. sources: what to call the
+    corpus ("document_id"), the queries ("query_id") and each split's judgements (by its name) in an error.
+    """
+    for column, known in (("document_id", documents), ("query_id", asked)):
         missing = qrels[~qrels[column].isin(known.keys())]
         if len(missing):
-            file = dict(judged_in)[missing["split"].iloc[0]]
             raise InputError(
-                f"{file} judges the {column.removesuffix('_id')} {missing[column].iloc[0]!r}, which {source} lacks; "
-                "remove the line or complete the file"
+                f"{sources[missing['split'].iloc[0]]} judges the {column.removesuffix('_id')} "
+                f"{missing[column].iloc[0]!r}, which {sources[column]} lacks; remove the line or complete the file"
             )
     splits = qrels.drop_duplicates(["query_id", "split"])
     twice = splits[splits.duplicated("query_id")]
     if len(twice):
-        raise InputError(f"{path}: the query {twice['query_id'].iloc[0]!r} is judged in two splits; keep it in one")
+        raise InputError(f"{name}: the query {twice['query_id'].iloc[0]!r} is judged in two splits; keep it in one")
     split_of = dict(zip(splits["query_id"], splits["split"], strict=True))
     judged = [query for query in asked if query in split_of]
     folds = [folders.FOLD_NAMES.get(split_of[query]) or folders.fold_by_content(query) for query in judged]
-    shared = [name for name in judged if name in documents]
+    shared = [query for query in judged if query in documents]
     queries_are_documents = bool(shared) and all(
-        asked[name]["text"].strip() in (documents[name]["text"].strip(), _text(documents[name])) for name in shared
+        asked[one]["text"].strip() in (documents[one]["text"].strip(), _text(documents[one])) for one in shared
     )
     return Retrieval(
-        path.name,
+        name,
         pd.DataFrame(
             {"text": [asked[query]["text"] for query in judged], "fold": folds, "group": judged},
             index=pd.Index(judged, name="query_id"),
@@ -62,7 +73,7 @@ def load_beir(path: Path, options: dict) -> Retrieval:
         qrels[["query_id", "document_id", "grade"]],
         relevant_from=1,
         ignore_identical_ids=queries_are_documents,
-        digest=files.digest("beir", corpus, queries, *(file for _, file in judged_in)),
+        digest=digest,
     )
 
 

@@ -23,11 +23,8 @@ def is_table(path: Path) -> bool:
 
 def kind_of_table(path: Path, options: dict) -> str:
     """ "images" where a column of encoded images is named or stands there without a text column, else "texts"."""
-    if "image" in options:
-        return "images"
-    columns = _read(_table_files(path)[0][1]).columns
-    has_text = options.get("text", "text") in columns
-    return "images" if not has_text and any(name in columns for name in IMAGE_COLUMNS) else "texts"
+    columns = () if "image" in options else _read(_table_files(path)[0][1]).columns
+    return "images" if has_images(columns, options) else "texts"
 
 
 def load_table(path: Path, options: dict) -> Texts | ImageText:
@@ -35,19 +32,36 @@ def load_table(path: Path, options: dict) -> Texts | ImageText:
     parts, contents = [], []
     for fold, file in _table_files(path):
         part = _read(file)
-        part["__fold__"] = _folds(file, part, options["fold"]) if "fold" in options else fold
+        part["__fold__"] = folds_of(str(file), part, options["fold"]) if "fold" in options else fold
         parts.append(part)
         contents.append(file)
     table = pd.concat(parts, ignore_index=True)
+    listed = (path if path.is_dir() else path.parent) / "labels.json"
+    listed_names = [str(name) for name in folders.read_json(listed, list)] if listed.exists() else None
+    digest = files.digest("table", repr(sorted(options.items())), *(listed_names or []), *contents)
+    return record_of(path.name, str(path), table, options, listed_names, digest)
+
+
+def has_images(columns, options: dict) -> bool:
+    """Whether a column of encoded images is named, or stands there without a column of texts."""
+    if "image" in options:
+        return True
+    return options.get("text", "text") not in columns and any(name in columns for name in IMAGE_COLUMNS)
+
+
+def record_of(name: str, path: str, table: pd.DataFrame, options: dict, listed: list[str] | None, digest: str):
+    """The record of a table's rows, wherever they were read.
+
+    name: of the record; path: what errors call the source. table: its columns and "__fold__" (a fold, or "" where it
+    follows from the content). listed: class names that whole-number labels point into, or None.
+    """
     label = _column(path, table, "label", options)
-    names, labels = _classes(path, table[label], label)
-    as_images = kind_of_table(path, options) == "images"
+    names, labels = _classes(path, table[label], label, listed)
+    as_images = has_images(table.columns, options)
     if as_images:
         image = options.get("image") or next(name for name in IMAGE_COLUMNS if name in table.columns)
         column = _column(path, table, "image", {"image": image})
-        sources = [value["bytes"] if isinstance(value, dict) else value for value in table[column]]
-        if not all(isinstance(source, bytes) for source in sources):
-            raise InputError(f"{path}: the column {column!r} holds no encoded images (bytes)")
+        sources = [_encoded(path, column, value) for value in table[column]]
         groups = [hashlib.sha256(source).hexdigest() for source in sources]
     else:
         column = _column(path, table, "text", options)
@@ -68,11 +82,19 @@ def load_table(path: Path, options: dict) -> Texts | ImageText:
         }
     )
     classes = pd.DataFrame({"name": names})
-    digest = files.digest("table", repr(sorted(options.items())), *names, *contents)
     if not as_images:
-        return Texts(path.name, texts, labels, classes, items, digest)
+        return Texts(name, texts, labels, classes, items, digest)
     rows = [f"row {row} of {path}" for row in range(len(table))]
-    return ImageText(path.name, LazyImages(sources, rows), labels, classes, items, TEMPLATES, digest)
+    return ImageText(name, LazyImages(sources, rows), labels, classes, items, TEMPLATES, digest)
+
+
+def _encoded(path, column, value) -> bytes:
+    """The bytes of an image, from bytes or from what the package datasets keeps: bytes, or a path of its cache."""
+    if isinstance(value, dict):
+        value = value["bytes"] if value.get("bytes") is not None else Path(value["path"]).read_bytes()
+    if not isinstance(value, bytes):
+        raise InputError(f"{path}: the column {column!r} holds no encoded images (bytes)")
+    return value
 
 
 def _table_files(path):
@@ -121,7 +143,8 @@ def _column(path, table, role, options):
     )
 
 
-def _folds(file, table, column):
+def folds_of(file: str, table: pd.DataFrame, column: str) -> pd.Series:
+    """The folds that a column names, row by row."""
     column = _column(file, table, "fold", {"fold": column})
     values = table[column].astype(str).str.lower()
     unknown = values[~values.isin(folders.FOLD_NAMES)]
@@ -132,24 +155,23 @@ def _folds(file, table, column):
     return values.map(folders.FOLD_NAMES)
 
 
-def _classes(path, values, column):
+def _classes(path, values, column, listed):
     """The class names and each row's class."""
     if values.isna().any():
         raise InputError(f"{path}: row {np.flatnonzero(values.isna())[0]} has no label in the column {column!r}")
-    listed = (path if path.is_dir() else path.parent) / "labels.json"
-    if listed.exists():
-        names = [str(name) for name in folders.read_json(listed, list)]
-        folders.check_classes(listed, names)
+    if listed is not None:
+        names = listed
+        folders.check_classes(path, names)
         if pd.api.types.is_integer_dtype(values):
             outside = values[(values < 0) | (values >= len(names))]
             if len(outside):
                 raise InputError(
-                    f"{path} has the label {outside.iloc[0]}, but {listed} lists {len(names)} names, from 0 on"
+                    f"{path} has the label {outside.iloc[0]}, but {len(names)} class names are listed, from 0 on"
                 )
             return names, values.to_numpy(np.int64)
         unknown = sorted(set(values.astype(str)) - set(names))
         if unknown:
-            raise InputError(f"{path} has the label {unknown[0]!r}, which {listed} does not list")
+            raise InputError(f"{path} has the label {unknown[0]!r}, which the list of class names lacks")
     else:
         names = [str(value) for value in sorted(values.unique())]
         folders.check_classes(path, names)

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 
-from finegrain.data import folders
+from finegrain.data import _hub, _presets, folders
 from finegrain.data._records import ImageText, Pairs, Retrieval, Texts
 from finegrain.errors import InputError
 from finegrain.run import reads
@@ -29,9 +29,10 @@ def available() -> dict[str, tuple[str, ...]]:
 def load(name: str, kind: str | None = None) -> ImageText | Texts | Retrieval | Pairs:
     """A data set by name or folder, as one of the four plain records.
 
-    name: "glyphs", "digits", "docstrings", or the path of a folder or file in one of three layouts (an image folder,
-        parquet or CSV with a text and a label column, BEIR); see `finegrain.data.folders`. Options follow a path as in
-        an address: "reviews.csv?text=review&label=stars".
+    name: "glyphs", "digits", "docstrings"; the path of a folder or file in one of the layouts of
+        `finegrain.data.folders`; "hf:owner/name@revision", a data set of the hub (`finegrain.data._hub`); or the name
+        of a public data set that `finegrain datasets` lists, such as "pets". Options follow a path or a hub id as in an
+        address: "reviews.csv?text=review&label=stars".
     kind: "images", "texts", "retrieval" or "pairs"; None is the usual kind of the source.
 
     Raises InputError where the name or path is unknown, the source cannot give the kind, or its files are broken.
@@ -46,14 +47,17 @@ def load(name: str, kind: str | None = None) -> ImageText | Texts | Retrieval | 
         record = function(kind or kinds[0]) if len(kinds) > 1 else function()
         reads.note("data", name if len(kinds) == 1 else f"{name} ({kind or kinds[0]})", record.digest)
         return record
-    if name.startswith("hf:"):
-        raise InputError(
-            f"{name}: data sets of the hub are not loaded directly; save it with the package datasets as parquet "
-            "files in a folder and give that folder's path"
-        )
+    if name.startswith("hf:") or name in _presets.PRESETS:
+        preset = _presets.PRESETS.get(name)
+        record = preset.load(kind) if preset else _hub.load_hub(name, kind)
+        reads.note("data", name, record.digest)
+        return record
     if not folders.split_options(name)[0].exists():
-        nearest = difflib.get_close_matches(name, _WORLDS, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"give one of {', '.join(_WORLDS)} or an existing path"
+        nearest = difflib.get_close_matches(name, [*_WORLDS, *_presets.PRESETS], n=1, cutoff=0.6)
+        usual = (
+            f"give one of {', '.join(_WORLDS)}, an existing path, or hf:owner/name (`finegrain datasets` lists more)"
+        )
+        hint = f"did you mean {nearest[0]}?" if nearest else usual
         raise InputError(f"there is no data set or folder {name!r}; {hint}")
     record = folders.load_folder(name, kind)
     reads.note("data", name, record.digest)

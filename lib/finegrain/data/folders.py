@@ -1,4 +1,4 @@
-"""Data sets in local folders and files, in three ordinary layouts, as the kit's plain records.
+"""Data sets in local folders and files, in five ordinary layouts, as the kit's plain records.
 
 Image folder
     One folder a class, images below it: `root/heron/1.jpg`. Optional above the classes: a folder a fold
@@ -10,6 +10,10 @@ Table
     `labels.json`, the list of class names that whole-number labels point into.
 BEIR
     `corpus.jsonl`, `queries.jsonl` and judgements in `qrels/test.tsv` or `qrels_test.tsv`; any of them may be gzipped.
+Saved by the package datasets
+    A folder that `save_to_disk` has written, with the columns of a table.
+Embeddings
+    One `.npz` file with the vectors of images and of texts; see `finegrain.data._folder_embeddings`.
 
 Folds are read off the names of a folder's files and folders (train; dev, val, valid or validation; test; confirm).
 Where there are none, and for a single file, an item's fold follows from a hash of its content: 60 % train, 10 % dev,
@@ -51,20 +55,24 @@ def split_options(name: str) -> tuple[Path, dict[str, str]]:
 
 def load_folder(name: str, kind: str | None = None) -> ImageText | Texts | Retrieval:
     """Load a folder or file by its layout; `kind` only says what is expected. See the module's docstring."""
-    from finegrain.data import _folder_beir, _folder_images, _folder_tables
+    from finegrain.data import _folder_beir, _folder_embeddings, _folder_images, _folder_tables, _hub
 
     path, options = split_options(name)
     try:
         if _folder_beir.is_beir(path):
             given, record = "retrieval", _folder_beir.load_beir
+        elif _hub.is_saved(path):
+            return _hub.load_saved(path, options, kind)
         elif _folder_tables.is_table(path):
             given, record = _folder_tables.kind_of_table(path, options), _folder_tables.load_table
+        elif _folder_embeddings.is_embeddings(path):
+            given, record = "images", _folder_embeddings.load_embeddings
         elif _folder_images.is_image_folder(path):
             given, record = "images", _folder_images.load_images
         else:
             raise InputError(
-                f"{path} holds no data set: expected class folders with images, parquet or CSV files, or BEIR's "
-                "corpus.jsonl, queries.jsonl and qrels"
+                f"{path} holds no data set: expected class folders with images, parquet or CSV files, BEIR's "
+                "corpus.jsonl, queries.jsonl and qrels, or an .npz file of embeddings"
             )
         if options and record is not _folder_tables.load_table:
             raise InputError(f"{name}: the option {next(iter(options))!r} is for tables, and {path} holds {given}")

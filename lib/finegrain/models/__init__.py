@@ -12,6 +12,8 @@ _FACE = {
     "class_embeddings": "finegrain.models.image_text",
     "load_masked_lm": "finegrain.models.language",
     "load_causal_lm": "finegrain.models.language",
+    "load_llm": "finegrain.models.llm",
+    "encode_to_disk": "finegrain.models.shards",
     "fit": "finegrain.models.train",
     "find_model": "finegrain.models.sources",
     "backbone_folder": "finegrain.models.backbones",

@@ -14,6 +14,7 @@ weights that open_clip knows. A folder that `local-dir:` reads holds three thing
   padding would be attended to and a text's vector would depend on the context length.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +22,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from finegrain import files
+from finegrain import files, hub
 from finegrain.errors import InputError
 from finegrain.memo import cached
 from finegrain.models import backbones
 from finegrain.models._device import autocast, pick_device, pick_dtype
 from finegrain.models._registry import MADE_BY
-from finegrain.models.sources import find_model
+from finegrain.models.sources import find_model, snapshot
 from finegrain.run import reads
 
 
@@ -119,8 +120,9 @@ class ImageTextModel:
 def load_image_text(name, scale: str = "default", device: str = "auto", dtype: str = "float32"):
     """An image-text model by name: an object with `encode_image`, `encode_text`, `logit_scale`, `name`, `digest`.
 
-    name: "glyph-clip"; "local-dir:FOLDER" in the layout above, or that folder's bare path; "hf-hub:owner/name"; an
-        architecture and its weights as open_clip lists them, "ViT-B-32/openai"; or the user's own object with
+    name: "glyph-clip"; "local-dir:FOLDER" in the layout above, or that folder's bare path; "hf-hub:owner/name", with or
+        without "@revision"; an architecture and its weights as open_clip lists them, "ViT-B-32/openai"; an .npz file of
+        embeddings, which encodes what it holds (`finegrain.models.precomputed`); or the user's own object with
         `encode_image` and `encode_text`, which is given back as it is.
     scale: of glyph-clip; smoke has its own.
     dtype: of the matrix products; float32 is the default because small towers gain nothing from bfloat16.
@@ -131,6 +133,10 @@ def load_image_text(name, scale: str = "default", device: str = "auto", dtype: s
         return name
     if not isinstance(name, str):
         raise InputError(f"an encoder needs encode_image and encode_text, and {type(name).__name__} lacks one of them")
+    if name.endswith(".npz"):
+        from finegrain.models.precomputed import load_precomputed
+
+        return load_precomputed(name)
     import torch
 
     device = pick_device(device)
@@ -185,25 +191,35 @@ def _open_clip(name, scale, device):
         source = f"local-dir:{folder}"
     elif name.startswith("local-dir:") or Path(name).expanduser().is_dir():
         folder = Path(name.removeprefix("local-dir:")).expanduser().resolve()
-        if not (folder / "open_clip_config.json").is_file():
-            raise InputError(
-                f"{folder} is no open_clip folder (it has no open_clip_config.json); see `finegrain.models.image_text`"
-            )
-        digest = find_model(str(folder)).digest
-        source = f"local-dir:{folder}"
-    elif not name.startswith("hf-hub:"):
+        digest = find_model(str(folder)).digest if folder.is_dir() else None
+        source = _local(folder, str(folder))
+    elif name.startswith("hf-hub:"):
+        asked = hub.parsed(name.removeprefix("hf-hub:"))
+        if asked is None:
+            raise InputError(f"{name} is no model of the hub: write hf-hub:owner/name or hf-hub:owner/name@revision")
+        folder = snapshot(*asked)
+        digest, source = folder.name, _local(folder, name)  # a snapshot's folder is named by its commit
+        reads.note("backbones", name, digest)
+    else:
         source, _, weights = name.rpartition("/")
         if (source, weights) not in open_clip.list_pretrained():
             raise InputError(
                 f"no image-text model is called {name!r}; give glyph-clip, local-dir:FOLDER, hf-hub:owner/name, or an "
-                "architecture and its weights such as ViT-B-32/openai (open_clip.list_pretrained() has all)"
+                "architecture and its weights such as ViT-B-32/openai (`finegrain models` lists all)"
             )
+    remote = hub.told("model", name, None) if weights else contextlib.nullcontext()
+    offline = hub.cache_only() if weights and not hub.reachable() else contextlib.nullcontext()
     try:
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            source, pretrained=weights, device=device, require_pretrained=True
-        )
-        tokenizer = open_clip.get_tokenizer(source)
-    except Exception as error:  # open_clip and the hub's client raise a dozen kinds; each means that it cannot be had
+        with remote, offline:
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                source, pretrained=weights, device=device, require_pretrained=True
+            )
+            tokenizer = open_clip.get_tokenizer(source)
+    except InputError:
+        raise
+    except Exception as error:  # open_clip raises a dozen kinds; each means that the model cannot be had
+        if weights and not hub.reachable():
+            raise hub.absent(f"model {name}") from None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"the image-text model {name} cannot be loaded: {reason}") from error
     if digest is None:  # what came over the network is known by its tensors
@@ -212,3 +228,12 @@ def _open_clip(name, scale, device):
         )
         reads.note("backbones", name, digest)
     return model.eval(), preprocess, tokenizer, digest
+
+
+def _local(folder: Path, name: str) -> str:
+    """What open_clip calls a model in a folder; it must have the layout of this module's docstring."""
+    if not (folder / "open_clip_config.json").is_file():
+        raise InputError(
+            f"{name} is no open_clip folder (it has no open_clip_config.json); see `finegrain.models.image_text`"
+        )
+    return f"local-dir:{folder}"

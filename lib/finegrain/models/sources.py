@@ -1,9 +1,9 @@
 """From the name of a model to the folder of its files, wherever they come from."""
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
+from finegrain import hub
 from finegrain.errors import InputError
 from finegrain.models import backbones, minilm
 from finegrain.models._registry import MADE_BY, PACKAGED
@@ -46,24 +46,30 @@ def find_model(name: str, scale: str = "default") -> Found:
 
 
 def _from_hub(name: str) -> Found:
-    matched = re.fullmatch(r"(?:hf:)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", name)
-    if matched is None:
+    asked = hub.parsed(name)
+    if asked is None:
         if "/" in name:
             raise InputError(f"no folder {name}; give a folder that exists, or a hub id as owner/name@revision")
         known = ", ".join([*MADE_BY, *PACKAGED])
         raise InputError(f"no model is called {name!r}; give {known}, a folder, or a hub id as owner/name@revision")
-    import httpx
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    repository, revision = matched.groups()
-    try:
-        folder = Path(snapshot_download(repository, revision=revision, ignore_patterns=[*_OTHER_FRAMEWORKS, "*.bin"]))
-        if not any(folder.rglob("*.safetensors")):
-            folder = Path(snapshot_download(repository, revision=revision, ignore_patterns=_OTHER_FRAMEWORKS))
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        raise InputError(
-            f"no folder {name} here, and the hub does not give {repository} at {revision or 'main'} "
-            f"({type(error).__name__}); check the name, and the network or HF_HUB_OFFLINE"
-        ) from None
+    repository, revision = asked
+    folder = snapshot(repository, revision, [*_OTHER_FRAMEWORKS, "*.bin"])
+    if not any(folder.rglob("*.safetensors")):
+        folder = snapshot(repository, revision, _OTHER_FRAMEWORKS)
     return Found(name, folder, folder.name)  # a snapshot's folder is named by its commit
+
+
+def snapshot(repository: str, revision: str | None = None, ignored=()) -> Path:
+    """The folder of a model's files from the hub, or from its cache where the hub cannot be reached.
+
+    revision: a commit, tag or branch; None is the newest. ignored: patterns of files to leave.
+    Raises InputError, within seconds where there is no network.
+    """
+    from huggingface_hub import snapshot_download
+
+    with hub.told("model", repository, revision):
+        return Path(
+            snapshot_download(
+                repository, revision=revision, ignore_patterns=list(ignored), local_files_only=not hub.reachable()
+            )
+        )

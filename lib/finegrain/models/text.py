@@ -1,6 +1,7 @@
 """Text encoders: texts in, unit vectors out, whatever model is underneath."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -62,15 +63,26 @@ class TextEncoder:
 
 def text_vectors(encoder: TextEncoder, texts: list[str], batch_tokens: int, progress: bool = False) -> np.ndarray:
     """The work of `TextEncoder.encode_text`: N strings -> (N, d) float32, N from 1 on."""
+    import torch
+
     model = encoder.model
     encode = {None: model.encode, "query": model.encode_query, "document": model.encode_document}[encoder.role]
-    with autocast(encoder.device, encoder.dtype):
-        vectors = encode(
-            texts,
-            batch_size=max(1, batch_tokens // encoder.max_length),
-            show_progress_bar=progress,
-            convert_to_tensor=True,
-        )
+    batch_size = max(1, batch_tokens // encoder.max_length)
+    while True:
+        try:
+            with autocast(encoder.device, encoder.dtype):
+                vectors = encode(texts, batch_size=batch_size, show_progress_bar=progress, convert_to_tensor=True)
+            break
+        except torch.OutOfMemoryError:
+            if batch_size == 1:
+                raise InputError(
+                    f"{encoder.name}: one text of {encoder.max_length} tokens does not fit into the memory of "
+                    f"{encoder.device}; lower max_length, or give device=cpu"
+                ) from None
+            batch_size //= 2
+            warnings.warn(
+                f"out of memory on {encoder.device}: going on with batches of {batch_size} texts", stacklevel=2
+            )
     vectors = vectors.float().cpu().numpy()
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)

@@ -109,7 +109,7 @@ def grid_of_images(images, titles=None, *, columns: int = 8, inch: float = 0.85,
     """A sheet of small pictures with a line of text above each.
 
     images: (H, W) uint8 arrays of ink, drawn dark on white (255 is full ink), or (H, W, 3) uint8 or PIL images in
-        colour.
+        colour; (d,) vectors that stand for images are drawn as stripes.
     titles: one string per image, or None.
     """
     images = [np.asarray(image) for image in images]
@@ -124,8 +124,10 @@ def grid_of_images(images, titles=None, *, columns: int = 8, inch: float = 0.85,
         figure = Figure(figsize=(columns * inch * 1.15, lines * (inch + 0.16 * text_lines) + (0.3 if title else 0)))
         for i, (image, text) in enumerate(zip(images, titles, strict=True)):
             axes = figure.add_subplot(lines, columns, i + 1)
-            ink = {"cmap": "gray_r", "vmin": 0, "vmax": 255} if image.ndim == 2 else {}
-            axes.imshow(image, interpolation="nearest", **ink)
+            ink = {1: {"cmap": "PuOr", "aspect": "auto"}, 2: {"cmap": "gray_r", "vmin": 0, "vmax": 255}}.get(
+                image.ndim, {}
+            )
+            axes.imshow(image[None] if image.ndim == 1 else image, interpolation="nearest", **ink)
             axes.set_title(text, fontsize=7, loc="center", pad=2)
             axes.set_axis_off()
         figure.suptitle(title, fontsize=11)

@@ -10,18 +10,22 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-from finegrain.run import kernel
+from finegrain.run import kernel, limits, record
 
 START_SECONDS = 300  # a kernel on a busy machine
 
 
-def run_cells(source: Path, target: Path, given: dict, environment: dict, progress: bool) -> str:
+def run_cells(
+    source: Path, target: Path, given: dict, environment: dict, progress: bool, allowed: limits.Limits
+) -> str:
     """Run the cells of the notebook `source`, with parameters given, and write the executed notebook to `target`.
+
+    allowed: a kernel that uses more is ended.
 
     Returns what went wrong, in one line, or nothing. That it returns nothing is no proof of success: papermill
     takes a cell that never ran for a completed one. The kernel and all its children are gone afterwards.
     """
-    folder, manager, status, error = _short_folder(), None, None, ""
+    folder, manager, status, error, watch = _short_folder(), None, None, "", None
     try:
         manager = kernel.start(folder, environment)
         with _without("rfc3987_syntax"):  # the kernel starts up while this process imports
@@ -30,17 +34,19 @@ def run_cells(source: Path, target: Path, given: dict, environment: dict, progre
             from papermill import execute_notebook
             from papermill.exceptions import PapermillExecutionError
         logging.getLogger("papermill").setLevel(logging.CRITICAL)
+        watch = limits.Watch(manager.provisioner.pid, allowed, lambda: _running(target))
         try:
-            execute_notebook(
-                nbformat.read(source, as_version=4),
-                str(target),
-                parameters=given,
-                language="python",
-                kernel_name=kernel.NAME,
-                progress_bar=progress,
-                start_timeout=START_SECONDS,
-                km=manager,
-            )
+            with watch:
+                execute_notebook(
+                    nbformat.read(source, as_version=4),
+                    str(target),
+                    parameters=given,
+                    language="python",
+                    kernel_name=kernel.NAME,
+                    progress_bar=progress,
+                    start_timeout=START_SECONDS,
+                    km=manager,
+                )
         except PapermillExecutionError as failed:
             error = _one_line(f"{failed.ename}: {failed.evalue}")
         except (DeadKernelError, RuntimeError) as failed:
@@ -48,10 +54,19 @@ def run_cells(source: Path, target: Path, given: dict, environment: dict, progre
     finally:
         if manager is not None:
             status = kernel.stop(manager)
-        if status is not None and error:
+        if watch is not None and watch.reason:
+            error = watch.reason
+        elif status is not None and error:
             error = _died(status, folder / "log")
         shutil.rmtree(folder, ignore_errors=True)
     return error
+
+
+def _running(target: Path) -> str:
+    """The id of the cell that runs now, by what papermill has written; "" where none has begun."""
+    executed = record.load(target) or {"cells": []}
+    papermill = [(cell.get("id", ""), cell["metadata"].get("papermill", {})) for cell in executed["cells"]]
+    return next((name for name, notes in papermill if notes.get("status") == "running"), "")
 
 
 def _died(status: int, log: Path) -> str:

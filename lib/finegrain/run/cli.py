@@ -232,6 +232,23 @@ def provenance(file):
 
 
 @commands.command()
+def datasets():
+    """List the data sets that `dataset=` takes by name: those that need no download, and public ones on the hub."""
+    from finegrain.run import lists
+
+    print(lists.datasets())
+
+
+@commands.command()
+@click.argument("words", nargs=-1)
+def models(words):
+    """List the models that `backbone=` and `llm=` take by name; WORDS narrow the list of open_clip's pairs."""
+    from finegrain.run import lists
+
+    print(lists.models(words))
+
+
+@commands.command()
 @click.argument("target", type=click.Path(path_type=Path))
 def graph(target):
     """Write which notebook needs which backbone, as Make rules, to TARGET."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from finegrain import files
 from finegrain.errors import InputError
-from finegrain.run import depend, kernel, places, provenance, record
+from finegrain.run import depend, kernel, limits, places, provenance, record
 from finegrain.run.cells import run_cells
 from finegrain.run.notebooks import Notebook
 from finegrain.run.parameters import check, declared
@@ -88,7 +88,10 @@ def _run(notebook, place, parameters, threads, progress) -> Outcome:
     if "out" in parameters:
         given["out"] = files.shown(place.scratch / "out")
     environment = kernel.environment(threads, reads, place.backbones, online=_asks_for_hub(parameters))
-    error = run_cells(notebook.path, scratch_notebook, given, environment, progress)
+    # With parameters of the user's own a run takes what it takes; within `make all` it has a budget.
+    usual = place == places.committed(notebook.name, place.scale) if place.scale in places.SCALES else False
+    allowed = limits.limits(notebook.facts().get("budget", {}).get(place.scale) if usual else None)
+    error = run_cells(notebook.path, scratch_notebook, given, environment, progress, allowed)
     seconds = round(time.monotonic() - started, 1)
     executed, noted = record.load(scratch_notebook) or {}, record.load(reads) or {}
     if executed:
@@ -149,7 +152,7 @@ def _finish(notebook, place, whole) -> None:
     items = _keep_items(made / "items", place.items)
     whole["outputs"] = record.outputs(notebook, place, {"figures": _publish(made, place.figures), "items": items})
     if whole["outputs"]["figures"]:
-        record.write(place.figures / record.PUBLISHED, whole)
+        record.write(place.figures / record.PUBLISHED, provenance.public(whole))
     files.write_text(place.dependencies, depend.rule(notebook, place, whole["inputs"], whole["outputs"]))
     record.write(place.record, whole)
 
@@ -211,12 +214,19 @@ def _verdicts(made: Path) -> list[str]:
 
 
 def _asks_for_hub(parameters: dict) -> bool:
-    """Whether a parameter names something on the hub: "hf:owner/name", "hf-hub:...", or owner/name that is no path."""
+    """Whether a parameter names something on the hub: "hf:owner/name", "hf-hub:...", owner/name that is no path, or a
+    public data set by its short name."""
+    from finegrain.data._presets import PRESETS
+
     named = (value for name, value in parameters.items() if name != "out")
     texts = [text for value in named for text in (value if isinstance(value, list) else [value])]
     return any(
         isinstance(text, str)
-        and (text.startswith(("hf:", "hf-hub:")) or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", text) is not None)
+        and (
+            text.startswith(("hf:", "hf-hub:"))
+            or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", text) is not None
+            or text in PRESETS
+        )
         and not (files.root() / text).exists()
         for text in texts
     )

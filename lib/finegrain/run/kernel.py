@@ -107,7 +107,7 @@ def main() -> None:
     """Be the kernel's process."""
     from ipykernel.kernelapp import IPKernelApp
 
-    from finegrain.run import reads
+    from finegrain.run import outputs, reads
 
     for name in THREADS:
         os.environ.setdefault(name, "1")
@@ -115,6 +115,7 @@ def main() -> None:
     app = IPKernelApp.instance()
     app.initialize(sys.argv[1:])
     if os.environ.get("FINEGRAIN_READS") and app.shell is not None:
+        outputs.limit(app.shell, [sys.stdout, sys.stderr])
         # After each cell, not at exit: a kernel may be gone before it can say anything.
         app.shell.events.register("post_run_cell", lambda result: reads.write_if_asked())
     app.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 from finegrain import files
 from finegrain.errors import InputError
 
-TEMPLATE = "template"  # what `make new` copies; runs like any other, but `make all` leaves it alone
+TEMPLATE = "template"  # what `make new` copies
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ def names() -> list[str]:
     return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in folder().glob("*/*.ipynb"))
 
 
+def beside() -> list[str]:
+    """The names of the notebooks beside the task folders, such as the template: `make all` leaves them alone."""
+    return sorted(path.stem for path in folder().glob("*.ipynb"))
+
+
 def find(name: str) -> Notebook:
     """The notebook of that name; "retrieval/leaderboard" or "template", with or without `notebooks/` and `.ipynb`.
 
@@ -76,7 +81,7 @@ def find(name: str) -> Notebook:
     plain = name.removeprefix("notebooks/").removesuffix(".ipynb")
     if not plain:
         raise InputError("no notebook given: NB=task/name, one of " + ", ".join(names()))
-    if plain not in [TEMPLATE, *names()]:
+    if plain not in [*beside(), *names()]:
         raise InputError(f"there is no notebook {name!r}; {nearest(plain, names())}")
     return read(folder() / f"{plain}.ipynb", plain)
 

@@ -19,7 +19,7 @@ MACHINE = ("python", "system", "cpu", "cpu_capability", "dtype", "gpu", "peak_me
 def of(whole: dict) -> dict:
     """The provenance that a run record holds."""
     found = {key: whole[key] for key in RUN + MACHINE if key in whole}
-    found["parameters"] = {name: _without_folders(value) for name, value in whole["parameters"].items()}
+    found["parameters"] = _without_folders(whole["parameters"])
     return found | content(whole)
 
 
@@ -30,8 +30,8 @@ def content(whole: dict) -> dict:
         "lock": inputs["lock"],
         "source": inputs["notebook"],
         "modules": files.digest(*(part for item in sorted(inputs["modules"].items()) for part in item)),
-        "data": {_without_folders(name): digest for name, digest in whole["data"].items()},
-        "backbones": {_without_folders(name): digest for name, digest in inputs["backbones"].items()},
+        "data": _without_folders(whole["data"]),
+        "backbones": _without_folders(inputs["backbones"]),
     }
 
 
@@ -108,8 +108,15 @@ def _digests(found: dict) -> str:
     return ", ".join(f"{name} {digest}" for name, digest in found.items()) or "none"
 
 
+def public(whole: dict) -> dict:
+    """A run record as it is published: without the folders of the machine that made it."""
+    return _without_folders(whole)
+
+
 def _without_folders(value):
     """The value, with absolute paths in it cut to their last part; options after "?" stay."""
+    if isinstance(value, dict):
+        return {_without_folders(key): _without_folders(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_without_folders(part) for part in value]
     if isinstance(value, str) and value.partition("?")[0].startswith(("/", "~")):

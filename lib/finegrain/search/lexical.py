@@ -30,8 +30,7 @@ class BM25:
         if not len(documents):
             raise ValueError("BM25 needs at least one document")
         self.document_ids = np.asarray(documents.index, dtype=object)
-        self._place = np.empty(len(documents), dtype=np.int64)
-        self._place[np.argsort(self.document_ids.astype(str), kind="stable")] = np.arange(len(documents))
+        self._place = runs.places(self.document_ids)
         self._index = bm25s.BM25(method="lucene", k1=k1, b=b)
         self._index.index(_words(documents), show_progress=False)
 

@@ -25,9 +25,15 @@ def run_from_scores(scores: np.ndarray, query_ids: Sequence[str], document_ids: 
     """
     scores = np.asarray(scores)
     ids = np.asarray(document_ids, dtype=object)
-    place = np.empty(len(ids), dtype=np.int64)  # of each document in the order of ids
-    place[np.argsort(ids.astype(str), kind="stable")] = np.arange(len(ids))
+    place = places(ids)
     return assemble(query_ids, ids, [(columns, row[columns]) for row in scores for columns in [best(row, place, k)]])
+
+
+def places(document_ids: np.ndarray) -> np.ndarray:
+    """The place of each document in the order of ids, by which ties are broken: (D,) distinct numbers."""
+    place = np.empty(len(document_ids), dtype=np.int64)
+    place[np.argsort(np.asarray(document_ids, object).astype(str), kind="stable")] = np.arange(len(document_ids))
+    return place
 
 
 def best(scores: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
