@@ -296,14 +296,14 @@ def test_all_steps_of_a_training(method):
     documents = [np.array([0] * 90 + [1] * 10)] * 20
     try:
         method.ascend = watched
-        found = method.joint_vectors(documents, 2, 4, 3, 0, 1.0, rate=0.01, batch=500)
+        found = method.joint_vectors(documents, 2, 4, 3, 0, 1.0, rate=0.002, batch=500)
     finally:
         method.ascend = ascend
     all_inputs, sizes, noise, negatives, rates = zip(*seen, strict=True)
     np.testing.assert_array_equal(np.concatenate(found), all_inputs[-1].numpy())  # words, then documents
     assert firsts[0] == 0
     assert max(sizes) == 500
-    np.testing.assert_allclose(rates, 0.01 * (1 - np.arange(len(seen)) / len(seen)), atol=1e-4)
+    np.testing.assert_allclose(rates, 0.002 * (1 - np.arange(len(seen)) / len(seen)), atol=1e-4)
     assert np.isfinite(found[0]).all()
     assert {len(some) for some in noise} == {64}
     assert set(negatives) == {5}
