@@ -50,6 +50,25 @@ def picture(table: pd.DataFrame):
     return figure
 
 
+def sentence(line: dict) -> str:
+    """A line of the table in words."""
+    target = "" if line["target"] is None else f", target {line['target']:g}: {line['met']}"
+    return (
+        f"{line['what']}: {line['kit']:.3g} {line['unit']}, {line['against']} {line['other']:.3g}: "
+        f"{line['ratio']:.2f} times [{line['ratio low']:.2f}, {line['ratio high']:.2f}]{target}"
+    )
+
+
+def publish(table: pd.DataFrame, folder, repeats: int) -> None:
+    """Write the folder anew; after each row, since the whole takes long."""
+    style.use_style()
+    files.write_text(folder / "table.csv", tables.to_csv(table))
+    files.write_text(folder / "table.md", tables.to_markdown(table, 2))
+    files.write_text(folder / "ratios.svg", style.svg(picture(table), "Ratios of the kit to its peers, with targets"))
+    machine = {"cpu": reads.cpu(), "python": platform.python_version(), "repeats": repeats}
+    files.write_text(folder / "run.json", json.dumps({**machine, "versions": reads.versions()}, indent=1) + "\n")
+
+
 def main() -> None:
     """Measure the rows asked for, print each as it is done, and write the folder."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
@@ -64,24 +83,11 @@ def main() -> None:
     for name in given.rows or ROWS:
         for row in ROWS[name](given.repeats):
             lines.append(record(row))
-            last = lines[-1]
-            sys.stdout.write(
-                f"{row.what}: {last['kit']:.3g} {row.unit}, {row.against} {last['other']:.3g}: "
-                f"{last['ratio']:.2f} times [{last['ratio low']:.2f}, {last['ratio high']:.2f}]"
-                + ("" if row.target is None else f", target {row.target:g}: {last['met']}")
-                + "\n"
-            )
+            sys.stdout.write(sentence(lines[-1]) + "\n")
             sys.stdout.flush()
+            publish(pd.DataFrame(lines, columns=COLUMNS), files.root() / given.out, given.repeats)
     if not lines:
         raise SystemExit("nothing to compare with is installed here: the modules in tests/bench say what to install")
-    table = pd.DataFrame(lines, columns=COLUMNS)
-    style.use_style()
-    folder = files.root() / given.out
-    files.write_text(folder / "table.csv", tables.to_csv(table))
-    files.write_text(folder / "table.md", tables.to_markdown(table, 2))
-    files.write_text(folder / "ratios.svg", style.svg(picture(table), "Ratios of the kit to its peers, with targets"))
-    machine = {"cpu": reads.cpu(), "python": platform.python_version(), "repeats": given.repeats}
-    files.write_text(folder / "run.json", json.dumps({**machine, "versions": reads.versions()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
