@@ -70,7 +70,7 @@ ROWS = {"kernel": kernel_start, "make": make_all, "noop": no_op}
 
 @contextmanager
 def _preloaded():
-    given = kernel.environment(1, Path(os.devnull), None, online=False)
+    given = kernel.environment(1, None, None, online=False)
     held = forked.begin(given)
     if held is None:
         raise SystemExit("kernels cannot be forked here: a GPU, or not Linux")
@@ -84,7 +84,7 @@ def _first_cell(folder, address):
     """Start a kernel, forked where an address is given, run its first cell, end it."""
     place = Path(tempfile.mkdtemp(dir=folder))
     os.environ[forked.ADDRESS] = address
-    manager = kernel.start(place, kernel.environment(1, Path(os.devnull), None, online=False))
+    manager = kernel.start(place, kernel.environment(1, None, None, online=False))
     client = manager.client()
     try:
         client.start_channels()

@@ -323,7 +323,7 @@ def preloaded(threads, command):
     from finegrain.run import forked
     from finegrain.run import kernel as kernels
 
-    held = forked.begin(kernels.environment(threads, Path(os.devnull), None, online=False))
+    held = forked.begin(kernels.environment(threads, None, None, online=False))
     if held is not None:
         os.set_inheritable(held, True)  # whatever runs below the command holds it
     os.execvp(command[0], command)

@@ -67,15 +67,15 @@ def provided() -> bool:
     return bool(entry_points(group="jupyter_client.kernel_provisioners", name=PROVISIONER))
 
 
-def environment(threads: int, reads: Path, backbones: Path | None, online: bool) -> dict:
+def environment(threads: int, reads: Path | None, backbones: Path | None, online: bool) -> dict:
     """The environment of a kernel that runs a notebook: threads, where to say what was read, no network unasked.
 
+    reads: the file for what was read, if somebody asks; it is replaced.
     backbones: where it saves and finds trained backbones, if not in the shared place.
     """
-    set_here = {name: str(threads) for name in THREADS} | {
-        "FINEGRAIN_READS": str(reads.resolve()),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
+    set_here = {name: str(threads) for name in THREADS} | {"TOKENIZERS_PARALLELISM": "false"}
+    if reads:
+        set_here["FINEGRAIN_READS"] = str(reads.resolve())
     if backbones:
         set_here["FINEGRAIN_BACKBONES"] = str(backbones.resolve())
     if not online:
