@@ -1,6 +1,5 @@
 """Rows of the run layer: a kernel's start, `make all` against a loop of papermill, a call with nothing to do."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,12 @@ from finegrain import files
 from finegrain.run import forked, kernel
 
 HEAVY = "import torch, transformers, sentence_transformers, open_clip, sklearn.linear_model, matplotlib.pyplot"
-SYNTHETIC = (15, 200)  # notebooks of a checkout with nothing to do
+COUNTS = (15, 200)  # notebooks of a checkout with nothing to do
+SYNTHETIC = (  # such a notebook: it uses the whole library, and does nothing
+    "import finegrain.data.glyphs, finegrain.data.docstrings, finegrain.evaluate.claims, finegrain.models.text\n"
+    "import finegrain.search.dense, finegrain.report.figures\nfrom pathlib import Path\n"
+    "Path(out, 'table.csv').write_text('a')"
+)
 NO_OP, GROWTH = 0.5, 0.005  # seconds: the most for 15 notebooks, and for each more
 
 
@@ -48,18 +52,17 @@ def make_all(repeats):
 def no_op(repeats):
     """`make all` where nothing has changed, in checkouts of 15 and of 200 notebooks that each use the whole library."""
     taken = {}
-    for count in SYNTHETIC:
+    for count in COUNTS:
         with tempfile.TemporaryDirectory() as folder:
-            root = _checkout(Path(folder), count)
-            call = _caller(root, "make", "all")
-            call()
-            assert call() == "Everything is up to date.\n"
-            taken[count] = [seconds(call) for _ in range(max(5, repeats))]
-    few, many = (taken[count] for count in SYNTHETIC)
-    yield Row(f"make all with nothing to do, {SYNTHETIC[0]} notebooks", "its limit", "s", few, [NO_OP] * len(few), 1)
-    grown = [(b - a) / (SYNTHETIC[1] - SYNTHETIC[0]) for a, b in zip(few, many, strict=True)]
+            kit = _checkout(Path(folder), count)
+            assert kit.make("all", timeout=None).returncode == 0
+            assert kit.make("all").stdout == "Everything is up to date.\n"
+            taken[count] = [seconds(lambda kit=kit: kit.make("all")) for _ in range(max(5, repeats))]
+    few, many = (taken[count] for count in COUNTS)
+    yield Row(f"make all with nothing to do, {COUNTS[0]} notebooks", "its limit", "s", few, [NO_OP] * len(few), 1)
+    grown = [(b - a) / (COUNTS[1] - COUNTS[0]) for a, b in zip(few, many, strict=True)]
     ms = [1000 * one for one in grown]
-    yield Row("... each notebook more, up to 200", "its limit", "ms", ms, [1000 * GROWTH] * len(ms), 1)
+    yield Row(f"... each notebook more, up to {COUNTS[1]}", "its limit", "ms", ms, [1000 * GROWTH] * len(ms), 1)
 
 
 ROWS = {"kernel": kernel_start, "make": make_all, "noop": no_op}
@@ -135,35 +138,17 @@ def _loop(build):
 
 
 def _checkout(root, count):
-    """A checkout of so many small notebooks."""
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(files.root() / name, root / name)
-    shutil.copytree(files.root() / "lib", root / "lib", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    sources = [
-        'scale: str = "default"  # smoke, default or full\nout: str = ""  # folder for the results',
-        "import finegrain.data.glyphs, finegrain.data.docstrings, finegrain.evaluate.claims, finegrain.models.text\n"
-        "import finegrain.search.dense, finegrain.report.figures\nfrom pathlib import Path\n"
-        "Path(out, 'table.csv').write_text('a')",
-    ]
-    cells = [
-        {"cell_type": "code", "id": f"cell-{i}", "source": text, "metadata": {}, "outputs": [], "execution_count": None}
-        for i, text in enumerate(sources)
-    ]
-    cells[0]["metadata"] = {"tags": ["parameters"]}
-    spec = {"name": "finegrain", "display_name": "finegrain", "language": "python"}
-    raw = {"cells": cells, "metadata": {"kernelspec": spec, "finegrain": {}}, "nbformat": 4, "nbformat_minor": 5}
+    """A checkout of so many small notebooks, such as the tests use."""
+    sys.path.append(str(files.root() / "tests"))
+    from conftest import Kit
+
+    kit = Kit(root)
     for number in range(count):
-        files.write_text(root / "notebooks" / "retrieval" / f"paper_{number:03d}.ipynb", json.dumps(raw))
-    return root
-
-
-def _caller(root, *words):
-    environment = _environment(PYTHONPATH=str(root / "lib"))
-    return lambda: _call(words, root, environment)
+        kit.notebook(f"retrieval/paper_{number:03d}", SYNTHETIC)
+    return kit
 
 
 def _call(words, root, environment):
     ended = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise SystemExit(f"{words[0]} failed:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-    return ended.stdout
