@@ -1,4 +1,4 @@
-"""Image-text models, text encoders and language models: where they come from, loading, training, saving.
+"""Models of images and texts, cross-encoders and language models: where they come from, loading, training, saving.
 
 A model is named by a backbone trained here ("glyph-clip", "doc-bert", ...), by "minilm", by a local folder, or by a
 hub id "owner/name@revision"; the user's own encoder is any object with `encode_image` or `encode_text`.
@@ -13,6 +13,7 @@ _FACE = {
     "load_masked_lm": "finegrain.models.language",
     "load_causal_lm": "finegrain.models.language",
     "load_llm": "finegrain.models.llm",
+    "load_reranker": "finegrain.models.reranker",
     "encode_to_disk": "finegrain.models.shards",
     "fit": "finegrain.models.train",
     "find_model": "finegrain.models.sources",
