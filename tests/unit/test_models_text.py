@@ -108,7 +108,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(encoder, monkeypatch):
         encode_query = encode_document = encode
 
     small = dataclasses.replace(encoder, model=Small(), cache=False)
-    with pytest.warns(UserWarning, match="out of memory on cpu: going on with batches of 2 texts"):
+    with pytest.warns(UserWarning, match="out of memory on cpu: going on with batches of 2"):
         vectors = small.encode_text(TEXTS, batch_tokens=64 * 8)
     np.testing.assert_allclose(vectors, encoder.encode_text(TEXTS), atol=1e-6)
 

@@ -1,7 +1,6 @@
 """Text encoders: texts in, unit vectors out, whatever model is underneath."""
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +9,7 @@ import numpy as np
 from finegrain.errors import InputError
 from finegrain.memo import cached
 from finegrain.models._device import autocast, pick_device, pick_dtype
+from finegrain.models._memory import halving
 from finegrain.models.sources import find_model
 
 
@@ -63,26 +63,15 @@ class TextEncoder:
 
 def text_vectors(encoder: TextEncoder, texts: list[str], batch_tokens: int, progress: bool = False) -> np.ndarray:
     """The work of `TextEncoder.encode_text`: N strings -> (N, d) float32, N from 1 on."""
-    import torch
-
     model = encoder.model
     encode = {None: model.encode, "query": model.encode_query, "document": model.encode_document}[encoder.role]
+
+    def work(batch_size):
+        with autocast(encoder.device, encoder.dtype):
+            return encode(texts, batch_size=batch_size, show_progress_bar=progress, convert_to_tensor=True)
+
     batch_size = max(1, batch_tokens // encoder.max_length)
-    while True:
-        try:
-            with autocast(encoder.device, encoder.dtype):
-                vectors = encode(texts, batch_size=batch_size, show_progress_bar=progress, convert_to_tensor=True)
-            break
-        except torch.OutOfMemoryError:
-            if batch_size == 1:
-                raise InputError(
-                    f"{encoder.name}: one text of {encoder.max_length} tokens does not fit into the memory of "
-                    f"{encoder.device}; lower max_length, or give device=cpu"
-                ) from None
-            batch_size //= 2
-            warnings.warn(
-                f"out of memory on {encoder.device}: going on with batches of {batch_size} texts", stacklevel=2
-            )
+    vectors = halving(work, batch_size, encoder.device, f"{encoder.name}: one text of {encoder.max_length} tokens")
     vectors = vectors.float().cpu().numpy()
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
