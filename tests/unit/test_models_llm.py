@@ -2,12 +2,19 @@
 
 import http.server
 import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
 
+import httpx
 import pytest
 import torch
 
-from finegrain import InputError
+from finegrain import InputError, files
 from finegrain.models import llm as module
 from finegrain.models import load_llm
 
@@ -151,3 +158,58 @@ def test_the_users_own_model_is_given_back():
 
     own = Parrot()
     assert load_llm(own) is own
+
+
+SERVE = "import finegrain; from transformers.cli.transformers import main; main()"  # torchvision is mended first
+
+
+@pytest.fixture(scope="module")
+def served(tiny, tmp_path_factory):
+    """The address of `transformers serve` on loopback, which loads the folder that a question names as its model."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path_factory.mktemp("hub")
+    (home / "hub").mkdir()
+    environment = os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(files.root() / "lib")}
+    words = [sys.executable, "-c", SERVE, "serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _until_healthy(server, f"http://127.0.0.1:{port}/health")
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+
+
+def _until_healthy(server, address, seconds=120):
+    for _ in range(10 * seconds):
+        assert server.poll() is None, "transformers serve ended"
+        try:
+            if httpx.get(address).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"transformers serve was not ready after {seconds} s")
+
+
+def test_a_real_server_says_what_the_model_says_here(served, tiny):
+    """`transformers serve` over the same folder, greedily: the same words as the model in this process."""
+    here, there = load_llm(tiny, device="cpu", chat=False), load_llm(f"{served}#{tiny}", chat=False)
+    prompts = ["a b c", "h"]
+    said = there.answers(prompts, max_new_tokens=5)
+    assert said == here.answers(prompts, max_new_tokens=5)
+    assert any(said)
+
+
+def test_a_real_server_puts_a_prompt_into_the_models_chat_template(served, tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "chat")
+    (folder / "chat_template.jinja").write_text("{% for message in messages %}a {{ message['content'] }} b{% endfor %}")
+    here, there = load_llm(str(folder), device="cpu"), load_llm(f"{served}#{folder}")
+    assert here.chat
+    assert there.answers(["c d"], max_new_tokens=5) == here.answers(["c d"], max_new_tokens=5)
+
+
+def test_a_model_that_a_real_server_lacks_is_one_sentence(served, tmp_path):
+    with pytest.raises(InputError, match="status"):
+        load_llm(f"{served}#{tmp_path / 'nothing'}").answers(["one"])
