@@ -10,18 +10,21 @@ import platform
 import statistics
 import sys
 
+import image_rows
 import library_rows
 import matplotlib.pyplot as plt
 import pandas as pd
 import rows
 import run_rows
+import statistics_rows
 import training_rows
 
 from finegrain import files
 from finegrain.report import style, tables
 from finegrain.run import reads
 
-ROWS = {**run_rows.ROWS, **library_rows.ROWS, **training_rows.ROWS}
+MODULES = (run_rows, library_rows, image_rows, statistics_rows, training_rows)
+ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 COLUMNS = ["what", "against", "unit", "kit", "other", "ratio", "ratio low", "ratio high", "target", "met"]
 
 

@@ -65,7 +65,20 @@ def no_op(repeats):
     yield Row(f"... each notebook more, up to {COUNTS[1]}", "its limit", "ms", ms, [1000 * GROWTH] * len(ms), 1)
 
 
-ROWS = {"kernel": kernel_start, "make": make_all, "noop": no_op}
+def warm(repeats):
+    """A leaderboard with all that it remembers, against its first run; minutes, so once."""
+    with tempfile.TemporaryDirectory() as folder:
+        build = Path(folder)
+        for part in ("worlds", "backbones", "default/backbones"):
+            shutil.copytree(files.build(part), build / part)
+        environment = _environment(FINEGRAIN_BUILD=str(build), PYTHONPATH=str(files.root() / "lib"))
+        words = [sys.executable, "-m", "finegrain.run", "run", "text_classification/leaderboard"]
+        words += ["--parameters", "seeds=0:5"]
+        first, second = (seconds(lambda: _call(words, files.root(), environment)) for _ in range(2))
+    yield Row("a leaderboard's second run", "its first run", "s", [second], [first], 10)
+
+
+ROWS = {"kernel": kernel_start, "make": make_all, "noop": no_op, "warm": warm}
 
 
 # --- how ------------------------------------------------------------------------------------------------------------
