@@ -1,5 +1,6 @@
 """Lock, pyproject and environment.yml say the same; an interrupted installation is never taken for complete."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -17,11 +18,23 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_the_lock_holds_names_and_versions_only():
-    pinned = [line for line in LINES if not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][0-9A-Za-z.]*", line) for line in pinned)
-    assert pinned == sorted(pinned, key=str.lower)
-    assert len(environment.pins(ROOT / "requirements.lock")) == len(pinned)
-    assert "torch==2.13.0" in pinned
+    parts = [list(some) for comment, some in itertools.groupby(LINES, lambda line: line.startswith("#")) if not comment]
+    kit, tools = parts
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][0-9A-Za-z.]*", line) for line in kit + tools)
+    assert all(part == sorted(part, key=str.lower) for part in parts)
+    assert len(environment.pins(ROOT / "requirements.lock")) == len(kit + tools)
+    assert "torch==2.13.0" in kit
+
+
+def test_results_depend_on_what_the_kit_imports_alone(tmp_path):
+    kit = environment.pins(ROOT / "requirements.lock", tools=False)
+    assert {"torch", "numpy", "open-clip-torch"} <= kit.keys()
+    assert not {"pytest", "ruff", "sphinx", "playwright"} & kit.keys()
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text(f"numpy==2\n{environment.TOOLS}\npytest==9\n")
+    two.write_text(f"numpy==2\n{environment.TOOLS}\npytest==10\n")
+    assert environment.lock_digest(one) != environment.lock_digest(two)
+    assert environment.lock_digest(one, tools=False) == environment.lock_digest(two, tools=False)
 
 
 def test_every_direct_dependency_is_pinned():
@@ -47,8 +60,9 @@ def test_the_pythons_of_the_makefile_are_those_of_the_package():
 
 
 def test_a_frozen_environment_becomes_a_lock_without_local_versions():
-    text = environment.locked("torch==2.13.0+cpu\npip==26.0\nBabel==2.18.0\n")
-    assert text.splitlines()[1:] == ["Babel==2.18.0", "torch==2.13.0"]
+    kit = "torch==2.13.0+cpu\npip==26.0\nBabel==2.18.0\n"
+    text = environment.locked(kit, kit.replace("2.18.0", "2.17.0") + "pytest==9.0\n")
+    assert text.splitlines()[1:] == ["Babel==2.17.0", "torch==2.13.0", environment.TOOLS, "pytest==9.0"]
 
 
 def test_this_environment_satisfies_a_lock_whatever_its_local_versions(tmp_path, monkeypatch):

@@ -27,14 +27,23 @@ def edit(path, text):
     later(path)
 
 
+def pin(kit, text, tool=False):
+    """Add a line to the lock: among the packages that results depend on, or below them."""
+    path = kit.root / "requirements.lock"
+    path.write_text(path.read_text() + text if tool else text + path.read_text())
+    later(path)
+
+
 def test_why_names_every_reason_and_not_only_the_first(kit):
     path = kit.notebook("retrieval/seeded", SEEDED, "k", parameters=PARAMETERS)
     assert why(kit, "NB=retrieval/seeded") == ["retrieval/seeded it has not run here yet"]
     kit.make("all")
     assert why(kit) == ["retrieval/seeded up to date"]
+    pin(kit, "something==1\n", tool=True)
+    assert why(kit) == ["retrieval/seeded up to date"]
 
     edit(kit.root / "lib/finegrain/seeding.py", "\n# edited\n")
-    edit(kit.root / "requirements.lock", "\nsomething==1\n")
+    pin(kit, "something==1\n")
     path.write_text(path.read_text().replace("k: int = 1", "k: int = 2").replace('"k"', '"k + 1"'))
     (kit.root / "figures/retrieval/seeded/table.csv").unlink()
     (kit.root / "figures/retrieval/seeded/table.csv").write_text("a\n2\n")
@@ -89,7 +98,7 @@ def test_a_dry_run_says_what_would_run_with_the_last_seconds_and_runs_nothing(ki
     for name, seconds in (("one", 1000.0), ("two", 234.0)):
         path = kit.root / f"build/default/retrieval/{name}.run.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
-    edit(kit.root / "requirements.lock", "\nsomething==1\n")
+    pin(kit, "something==1\n")
     kit.notebook("retrieval/three", TABLE)
     before = kit.files("build", "figures")
     said = kit.make("-n", "all").stdout

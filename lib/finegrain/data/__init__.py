@@ -3,7 +3,7 @@
 `load(name)` returns one of four plain records: `ImageText`, `Texts`, `Retrieval` or `Pairs`.
 """
 
-import importlib
+from finegrain._face import lazy
 
 _FACE = {
     "load": "finegrain.data._load",
@@ -17,13 +17,4 @@ _FACE = {
     "FOLDS": "finegrain.data._folds",
 }
 __all__ = list(_FACE)
-
-
-def __getattr__(name):
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_FACE[name]), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _FACE)

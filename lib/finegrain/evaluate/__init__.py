@@ -4,7 +4,7 @@ Per-item measures of classification and of rankings; `Claim` and `judge` for wha
 `estimates` and `neighbours` for what a leaderboard shows.
 """
 
-import importlib
+from finegrain._face import lazy
 
 _FACE = {
     "hits": "finegrain.evaluate.classification",
@@ -21,13 +21,4 @@ _FACE = {
     "neighbours": "finegrain.evaluate.claims",
 }
 __all__ = list(_FACE)
-
-
-def __getattr__(name):
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_FACE[name]), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _FACE)

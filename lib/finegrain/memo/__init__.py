@@ -17,7 +17,7 @@ sentence. A function must draw its randomness from seeds (`finegrain.seeding`), 
 nothing else: what it prints or writes does not happen when the answer is known.
 """
 
-import importlib
+from finegrain._face import lazy
 
 _FACE = {
     "cached": "finegrain.memo._call",
@@ -25,13 +25,4 @@ _FACE = {
     "used": "finegrain.memo._call",
 }
 __all__ = list(_FACE)
-
-
-def __getattr__(name):
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_FACE[name]), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _FACE)

@@ -139,7 +139,7 @@ def _machine() -> list[str]:
     lock = files.root() / "requirements.lock"
     return [
         *map(str, (VERSION, platform.python_version(), platform.machine(), reads.cpu(), gpu, numbers, threads)),
-        environment.lock_digest(lock) if lock.exists() else str(reads.versions()),
+        environment.lock_digest(lock, tools=False) if lock.exists() else str(reads.versions()),
         os.environ.get("FINEGRAIN_BACKBONES", ""),
         os.environ.get("PYTHONHASHSEED", ""),
     ]

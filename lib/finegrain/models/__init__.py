@@ -4,7 +4,7 @@ A model is named by a backbone trained here ("glyph-clip", "doc-bert", ...), by 
 hub id "owner/name@revision"; the user's own encoder is any object with `encode_image` or `encode_text`.
 """
 
-import importlib
+from finegrain._face import lazy
 
 _FACE = {
     "load_text_encoder": "finegrain.models.text",
@@ -24,13 +24,4 @@ _FACE = {
     "autocast": "finegrain.models._device",
 }
 __all__ = list(_FACE)
-
-
-def __getattr__(name):
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_FACE[name]), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _FACE)

@@ -1,6 +1,6 @@
 """Tables, figures and claims as files: one place, one style, the same bytes each time."""
 
-import importlib
+from finegrain._face import lazy
 
 _FACE = {
     "Report": "finegrain.report._report",
@@ -13,13 +13,4 @@ _FACE = {
     "COLOURS": "finegrain.report.style",
 }
 __all__ = list(_FACE)
-
-
-def __getattr__(name):
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_FACE[name]), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _FACE)

@@ -1,6 +1,6 @@
 """Execute a notebook with checked parameters, and remember what it read: the thin layer under the Makefile."""
 
-import importlib
+from finegrain._face import lazy
 
 _FACE = {
     "Notebook": "finegrain.run.notebooks",
@@ -12,13 +12,4 @@ _FACE = {
     "stale": "finegrain.run.record",
 }
 __all__ = list(_FACE)
-
-
-def __getattr__(name):
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_FACE[name]), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _FACE)

@@ -13,6 +13,7 @@ of the kit is imported.
 from __future__ import annotations  # `check` runs on whatever Python is active, and says so if it is too old
 
 import hashlib
+import operator
 import os
 import platform
 import re
@@ -25,13 +26,15 @@ from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 HEAD = "# Every package of the kit with its version: made by `make lock` (pip freeze of a fresh environment)."
+TOOLS = "# Tests, checks and the site need these as well. No result depends on them."
 STAMP = ".complete"  # written last, holds the digest of the pins that were installed
 BEGUN = ".begun"  # lies in an environment from before the first package to after the last
 
 
-def pins(lock):
-    """The lock as {normalised name: version}."""
-    lines = (line.split("#")[0].strip() for line in Path(lock).read_text(encoding="utf-8").splitlines())
+def pins(lock, tools=True):
+    """The lock as {normalised name: version}; without the packages below the line TOOLS if told so."""
+    text = Path(lock).read_text(encoding="utf-8")
+    lines = (line.split("#")[0].strip() for line in (text if tools else text.partition(TOOLS)[0]).splitlines())
     return {normalised(name): version for name, _, version in (line.partition("==") for line in lines if line)}
 
 
@@ -40,9 +43,9 @@ def normalised(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def lock_digest(lock):
-    """Digest of the pins alone: comments and order do not count."""
-    return hashlib.sha256(repr(sorted(pins(lock).items())).encode()).hexdigest()
+def lock_digest(lock, tools=True):
+    """Digest of the pins alone: comments and order do not count. What a result depends on is that without tools."""
+    return hashlib.sha256(repr(sorted(pins(lock, tools).items())).encode()).hexdigest()
 
 
 def unsatisfied(lock):
@@ -120,21 +123,30 @@ def lock(folder, target):
     import tomllib
 
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    direct = project["dependencies"] + [name for extra in project["optional-dependencies"].values() for name in extra]
+    tools = [name for extra in project["optional-dependencies"].values() for name in extra]
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", *sorted(set(direct))], check=True)
+    frozen = []
+    for some in (project["dependencies"], project["dependencies"] + tools):
+        subprocess.run([*pip, "install", "--quiet", *sorted(set(some))], check=True)
+        frozen.append(subprocess.run([*pip, "freeze", "--all"], check=True, stdout=subprocess.PIPE, text=True).stdout)
     subprocess.run([*pip, "check"], check=True, stdout=subprocess.DEVNULL)
-    frozen = subprocess.run([*pip, "freeze", "--all"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    write(Path(target), locked(frozen))
+    write(Path(target), locked(*frozen))
 
 
-def locked(frozen):
-    """The text of the lock from what `pip freeze --all` says: names and versions, without local versions."""
-    lines = (re.sub(r"\+[a-z0-9.]+$", "", line) for line in frozen.split())
-    kept = sorted((line for line in lines if line.partition("==")[0] not in ("pip", "wheel")), key=str.lower)
-    return "\n".join([HEAD, *kept, ""])
+def locked(kit, whole):
+    """The text of the lock: names and versions, without local versions.
+
+    kit, whole: what `pip freeze --all` says with the packages of the kit alone, and with those of tests and the site
+    as well. A version is that of the whole.
+    """
+    name = operator.itemgetter(0)
+    of_kit = {name(line.partition("==")) for line in kit.split()}
+    lines = [re.sub(r"\+[a-z0-9.]+$", "", line) for line in sorted(whole.split(), key=str.lower)]
+    kept = [line for line in lines if name(line.partition("==")) not in ("pip", "wheel")]
+    parts = [[line for line in kept if (name(line.partition("==")) in of_kit) == inside] for inside in (True, False)]
+    return "\n".join([HEAD, *parts[0], TOOLS, *parts[1], ""])
 
 
 def write(path, text):

@@ -99,7 +99,7 @@ def inputs(notebook: Notebook, place: Place, parameters: dict, threads: int, rea
         "notebook": notebook.digest(),
         "parameters": {name: value for name, value in parameters.items() if name != "out"},
         "threads": threads,
-        "lock": environment.lock_digest(files.root() / "requirements.lock"),
+        "lock": environment.lock_digest(files.root() / "requirements.lock", tools=False),
         "modules": {name: of(files.root() / name) for name in read["modules"]},
         "backbones": {name: _of_backbone(name, place) or digest for name, digest in read["backbones"].items()},
         "folders": {name: of(files.root() / name.partition("?")[0]) for name in read["folders"]},
@@ -109,7 +109,7 @@ def inputs(notebook: Notebook, place: Place, parameters: dict, threads: int, rea
 def sources() -> dict[str, str]:
     """Digests of all that an edit may change under a run: the modules by path from the root, and "lock"."""
     modules = {files.shown(path): of(path) for path in (files.root() / "lib").rglob("*.py")}
-    return modules | {"lock": environment.lock_digest(files.root() / "requirements.lock")}
+    return modules | {"lock": environment.lock_digest(files.root() / "requirements.lock", tools=False)}
 
 
 def outputs(notebook: Notebook, place: Place, names: dict) -> dict:

@@ -4,7 +4,7 @@ A run is a DataFrame with the columns query_id, document_id, score and rank (1 i
 queries and by rank. Equal scores rank by document_id, ascending.
 """
 
-import importlib
+from finegrain._face import lazy
 
 _FACE = {
     "BM25": "finegrain.search.lexical",
@@ -15,13 +15,4 @@ _FACE = {
     "read_trec": "finegrain.search.runs",
 }
 __all__ = list(_FACE)
-
-
-def __getattr__(name):
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_FACE[name]), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _FACE)
