@@ -46,7 +46,7 @@ FINEGRAIN := $(PYTHON) -m finegrain.run
 PRELOADED := $(if $(LAUNCH),,$(FINEGRAIN) preloaded --threads $(THREADS))
 
 ##@ Results
-.PHONY: all run sweep lab
+.PHONY: all run sweep report lab
 all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full, TASK=retrieval, LAUNCH="srun -c2", -j4)
 	@$(if $(UNKNOWN),$(FINEGRAIN) check --scale "$(SCALE)" --task "$(TASK)")
 	@$(if $(DRY),+command -v $(PYTHON) >/dev/null && $(FINEGRAIN) plan --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS),mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
@@ -77,6 +77,9 @@ sweep: export GRID := $(GRID)
 runs: $(patsubst %.json,%.end,$(if $(SWEEP),$(wildcard $(SWEEP)/runs/*.json)))
 %.end: %.json
 	@$(LAUNCH) $(FINEGRAIN) sweep one $< --threads $(THREADS) || true
+
+report: $(ENVIRONMENT) ## the results as a site of static pages, into build/site: figures/ and the notebooks that have run (SCALE= as above)
+	@$(FINEGRAIN) report --scale "$(SCALE)"
 
 lab: $(ENVIRONMENT) ## JupyterLab on this machine, with the kit's kernel; LAB="--port 9999 --no-browser" adds options
 	@$(FINEGRAIN) lab $(LAB)

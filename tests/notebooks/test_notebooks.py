@@ -6,18 +6,16 @@ The walk finds notebooks by itself: a new paper adds no test code.
 import ast
 import functools
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from running import finegrain, smoke
 
 from finegrain.models import _registry
-from finegrain.run import depend, notebooks, parameters, places, session
+from finegrain.run import notebooks, parameters, places, session
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [notebooks.TEMPLATE, *notebooks.names()]
@@ -156,26 +154,6 @@ def test_the_backbones_together_stay_within_their_budget():
 
 
 # --- at smoke scale ---------------------------------------------------------------------------------------------------
-
-
-def finegrain(*words):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FINEGRAIN_SESSION", "PYTEST_"))}
-    environment |= {"PYTHONPATH": str(ROOT / "lib")}
-    command = [sys.executable, "-m", "finegrain.run", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900)
-
-
-@functools.cache
-def smoke(name):
-    """Run the notebook at smoke scale, its backbones first, unless its record says that it has not changed.
-
-    Two test processes may come here at once: the runner lets one of them wait for the other.
-    """
-    for maker in depend.needed(notebook(name)):
-        smoke(maker)
-    result = finegrain("notebook", f"smoke/{name}")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return places.committed(name, "smoke")
 
 
 @each

@@ -1,5 +1,7 @@
 """Tables as CSV for programs, and as Markdown and HTML for readers."""
 
+import html
+
 import numpy as np
 import pandas as pd
 
@@ -45,7 +47,7 @@ def to_display(frame: pd.DataFrame, name: str, digits: int = 3, formats=None, ca
         for i, column in enumerate(shown)
         if _is_number(frame, column)
     ]
-    styler = Styler(shown, uuid=name, cell_ids=False, caption=caption or None)
+    styler = Styler(shown, uuid=name, cell_ids=False, caption=html.escape(caption) or None)
     return (
         styler.hide(axis="index")
         .format(escape="html")

@@ -300,6 +300,17 @@ def readme():
     papers.update(files.root() / "README.md")
 
 
+@commands.command()
+@click.option("--scale", default="default", show_default=True, help="Of the executed notebooks that are shown.")
+def report(scale):
+    """Build the site of results from figures/ and the executed notebooks."""
+    from finegrain.report.site import build
+
+    places.check_scale(scale)
+    front, ran = build(scale)
+    print(f"{files.shown(front)}: {len(notebooks.names())} notebooks, {ran} of them with the outputs of this machine")
+
+
 @commands.group()
 def kernel():
     """The Jupyter kernel of the kit."""

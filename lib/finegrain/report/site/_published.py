@@ -1,0 +1,126 @@
+"""What the site shows of a notebook, read from where runs leave it: figures/, its record and the executed notebook."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from finegrain import files
+from finegrain.run import notebooks, places, record
+
+VERDICTS = ("supported", "smaller than claimed", "contradicted", "inconclusive", "not testable offline")
+TASKS = ("vision_language", "text_classification", "retrieval", "foundations", "backbones")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One notebook with its published results.
+
+    name: "retrieval/leaderboard"; scale: of the executed notebook; results: the folder of its figures at that scale,
+    or at default where it has not run; judged: claims.json of the full scale where there is one, else of `results`.
+    """
+
+    name: str
+    scale: str
+    notebook: notebooks.Notebook
+    results: Path
+    executed: Path | None
+    judged: dict = field(default_factory=dict)
+    run: dict = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """The folder below notebooks/."""
+        return self.name.partition("/")[0]
+
+    @property
+    def title(self) -> str:
+        """The heading that it begins with, or its name."""
+        heading = re.match(r"# (.+)", self.first)
+        return heading[1].strip() if heading else self.name
+
+    @property
+    def first(self) -> str:
+        """The text of the first cell; "" where it is code."""
+        cells = self.notebook.cells
+        return cells[0].source if cells and cells[0].kind == "markdown" else ""
+
+    @property
+    def about(self) -> str:
+        """What the first cell says in bold, the paper's claim, as plain text; "" where it says none."""
+        found = re.search(r"\*\*Claim\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", self.first, re.S)
+        return " ".join(re.sub(r"[*`$\\]", "", found[1]).split()) if found else ""
+
+    @property
+    def claims(self) -> list[dict]:
+        """The judged claims, the primary one first."""
+        return sorted(self.judged.get("claims", []), key=lambda claim: not claim.get("primary"))
+
+    @property
+    def verdict(self) -> str:
+        """The primary claim's; "" for a notebook without claims."""
+        return self.claims[0]["verdict"] if self.claims else ""
+
+    @cached_property
+    def pictures(self) -> list[Path]:
+        """The published figures, the headline first."""
+        return sorted(self.results.glob("*.svg"), key=lambda path: (path.stem != "headline", path.stem))
+
+    @cached_property
+    def full(self) -> list[Path]:
+        """The figures of the full scale, where `results` are not those themselves."""
+        return sorted((self.results / "full").glob("*.svg"), key=lambda path: (path.stem != "headline", path.stem))
+
+    @property
+    def files(self) -> list[Path]:
+        """The published tables and records."""
+        return sorted([*self.results.glob("*.csv"), *self.results.glob("*.json")])
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the run behind the verdict, cached answers with the seconds that they once took."""
+        if "seconds" not in self.run:
+            return None
+        return self.run["seconds"] + self.run.get("cached", {}).get("seconds", 0)
+
+    @property
+    def reference(self) -> str:
+        """The paper's entry of references.bib, by the arXiv id that the first cell names; "" where there is none."""
+        ids = re.findall(r"\b\d{4}\.\d{4,5}\b", self.first)
+        for entry in re.split(r"(?m)^(?=@)", _bibliography()):
+            if any(f"eprint = {{{number}}}" in entry for number in ids):
+                return entry.strip()
+        return ""
+
+
+def published(scale: str) -> list[Page]:
+    """A page for every notebook in the task folders, by task and name; leaderboards first."""
+    found = [_page(name, scale) for name in notebooks.names()]
+    rank = {task: number for number, task in enumerate(TASKS)}
+    return sorted(found, key=lambda p: (rank.get(p.task, len(rank)), not p.name.endswith("/leaderboard"), p.name))
+
+
+def _page(name: str, scale: str) -> Page:
+    place = places.committed(name, scale)
+    results = place.figures if place.figures.is_dir() else places.committed(name, "default").figures
+    best = next((f for f in (results / "full", results) if (f / "claims.json").exists()), results)
+    ran = place.executed.exists() and record.load(place.record)
+    return Page(
+        name,
+        scale,
+        notebooks.find(name),
+        results,
+        place.executed if ran else None,
+        _json(best / "claims.json"),
+        record.load(best / record.PUBLISHED) or (record.load(place.record) if ran else None) or {},
+    )
+
+
+def _json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _bibliography() -> str:
+    path = files.root() / "references.bib"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
