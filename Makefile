@@ -114,8 +114,8 @@ format: $(ENVIRONMENT) ## put code and notebooks into the common form
 ##@ Upkeep
 SAY_SIZE = [ ! -e "$$folder" ] || echo "removes $$folder ($$(du -sh "$$folder" | cut -f 1))"
 .PHONY: new strip readme lock clean clean-cache help
-new: $(ENVIRONMENT) ## a new notebook from the template: NAME=my_method TASK=retrieval
-	@$(FINEGRAIN) new "$(NAME)" --task "$(TASK)"
+new: $(ENVIRONMENT) ## a new notebook with its test, from the template or another one: NAME=my_idea TASK=retrieval FROM=retrieval/leaderboard
+	@$(FINEGRAIN) new "$(NAME)" --task "$(TASK)" --source "$(FROM)"
 
 strip: $(ENVIRONMENT) ## take outputs and execution counts out of the notebooks
 	@$(FINEGRAIN) strip

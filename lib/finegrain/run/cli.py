@@ -275,21 +275,37 @@ def strip(names):
 @commands.command()
 @click.argument("name")
 @click.option("--task", default="", help="The folder below notebooks/.")
-def new(name, task):
-    """A new notebook NAME from the template, in a task's folder."""
-    import re
+@click.option("--source", default="", help="The notebook to begin with; the template if none is given.")
+def new(name, task, source):
+    """A new notebook NAME in a task's folder, with its test and README's row, from another one."""
+    from finegrain.run import derive
 
-    tasks = sorted(path.name for path in notebooks.folder().iterdir() if path.is_dir() and path.name[0] != ".")
-    if task not in tasks:
-        raise InputError(f"TASK={task!r} is no folder below notebooks/; {notebooks.nearest(task, tasks)}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise InputError(f"NAME={name!r}: a notebook's name has small letters, digits and underscores only")
-    target = notebooks.folder() / task / f"{name}.ipynb"
-    if target.exists():
-        raise InputError(f"{files.shown(target)} exists already")
-    template = (notebooks.folder() / f"{notebooks.TEMPLATE}.ipynb").read_text(encoding="utf-8")
-    files.write_text(target, template.replace("foundations/template", f"{task}/{name}"))
-    print(f"{files.shown(target)}: write the claim first")
+    for path in derive.new(name, task, source):
+        print(files.shown(path))
+    print("write the claim first, then: make run NB=" + f'{task}/{name} P="scale=smoke"')
+
+
+@commands.command()
+@click.argument("one")
+@click.argument("other")
+def compare(one, other):
+    """Print what differs between two runs, parameters, verdicts and tables.
+
+    A run is a folder of figures, a folder below build/runs, or a notebook's name: retrieval/leaderboard, or for its
+    full scale retrieval/leaderboard@full.
+    """
+    from finegrain.run import compare as runs
+
+    print(runs.text(one, other), end="")
+
+
+@commands.command()
+@click.argument("table", type=click.Path(path_type=Path))
+def latex(table):
+    """Print a published TABLE (its .md or .csv) as LaTeX, for booktabs."""
+    from finegrain.report.latex import latex as as_latex
+
+    print(as_latex(table), end="")
 
 
 @commands.command()

@@ -1,11 +1,12 @@
 """README's table of papers, made from figures/: what each claimed, what came out here, and at which price."""
 
 import json
+import re
 from pathlib import Path
 
 from finegrain import files
 from finegrain.errors import InputError
-from finegrain.run import record
+from finegrain.run import notebooks, record
 
 START, END = "<!-- papers: start (make readme) -->", "<!-- papers: end -->"
 HEAD = "| paper | task | claim | verdict | seconds | scale |\n|---|---|---|---|---:|---|\n"
@@ -32,8 +33,18 @@ def updated(text: str, name: str) -> str:
 
 
 def table() -> str:
-    """One row for each notebook with claims: its primary claim, from the full scale where there is one."""
-    return HEAD + "".join(_row(task, name, path) for (task, name), path in _published().items())
+    """One row for each notebook with claims: its primary claim, from the full scale where there is one.
+
+    A notebook that has a section for claims and has not run yet says so.
+    """
+    rows = {f"{task}/{name}": _row(task, name, path) for (task, name), path in _published().items()}
+    for name in notebooks.names():
+        cells = notebooks.find(name).cells
+        if name not in rows and any(re.match(r"## Claims\b", cell.source) for cell in cells):
+            title = re.match(r"# (.+)", cells[0].source)
+            cell = f"[{_cell(title[1] if title else name)}](notebooks/{name}.ipynb)"
+            rows[name] = f"| {cell} | {name.partition('/')[0].replace('_', ' ')} |  | not run yet |  |  |\n"
+    return HEAD + "".join(row for _, row in sorted(rows.items()))
 
 
 def chance() -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from finegrain import files
 from finegrain.run import notebooks, places, record
 
-VERDICTS = ("supported", "smaller than claimed", "contradicted", "inconclusive", "not testable offline")
 TASKS = ("vision_language", "text_classification", "retrieval", "foundations", "backbones")
 
 
