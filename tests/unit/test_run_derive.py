@@ -1,4 +1,4 @@
-"""`make new`: a notebook begun from another one runs, with its test and its row; nothing is written where a name is bad."""
+"""`make new`: a notebook begun from another one runs, with its test and its row; bad names write nothing."""
 
 import shutil
 
