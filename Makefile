@@ -120,7 +120,7 @@ new: $(ENVIRONMENT) ## a new notebook with its test, from the template or anothe
 strip: $(ENVIRONMENT) ## take outputs and execution counts out of the notebooks
 	@$(FINEGRAIN) strip
 
-readme: $(ENVIRONMENT) ## write README's table of papers anew from figures/
+readme: $(ENVIRONMENT) ## write README's table of papers and the start page's list anew from figures/
 	@$(FINEGRAIN) readme
 
 lock: ## the newest versions that fit together, into requirements.lock (makes build/lock anew; needs the network)

@@ -19,7 +19,6 @@ from finegrain import files
 from finegrain.report.site._sources import data_card
 from finegrain.run import notebooks
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
 LOOKED_AT = ("index", "gallery", "papers/vision_language/leaderboard", "data/glyphs", "bench", "glossary")
 # Hosts that a reader may be sent to by a click; nothing is ever loaded from elsewhere.
@@ -161,19 +160,6 @@ def test_a_data_card_becomes_markdown():
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
-
-
-@pytest.fixture(scope="session")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=[*options, "--disable-sync", "--no-first-run"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -155,3 +155,8 @@ def test_every_paper_that_a_notebook_names_by_its_arxiv_id_is_a_reference():
         prose = " ".join(cell.source for cell in notebooks.find(name).cells if cell.kind == "markdown")
         named = set(re.findall(r"arXiv[\s:]*(\d{4}\.\d{4,5})", prose, flags=re.I))
         assert named <= known, name
+
+
+def test_the_start_page_lists_every_notebook_as_it_stands():
+    cells = notebooks.find(notebooks.START).cells
+    assert any(papers.contents() in cell.source for cell in cells)

@@ -18,7 +18,9 @@ def root(kit, monkeypatch):
     kit.notebook("template", "1")
 
 
-def test_names_are_those_in_task_folders():
+def test_names_are_those_in_task_folders(kit):
+    kit.notebook(".ipynb_checkpoints/template-checkpoint", "1")
+    kit.notebook("retrieval/.hidden", "1")
     assert notebooks.names() == ["backbones/doc_bert", "backbones/glyph_clip", "retrieval/leaderboard"]
 
 

@@ -310,10 +310,11 @@ def latex(table):
 
 @commands.command()
 def readme():
-    """Write README's table of papers anew from the claims in figures/."""
+    """Write README's table of papers, and the start page's list, anew from the claims in figures/."""
     from finegrain.run import papers
 
     papers.update(files.root() / "README.md")
+    papers.update_start()
 
 
 @commands.command()
@@ -359,7 +360,7 @@ def preloaded(threads, command):
 @commands.command(context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def lab(options):
-    """JupyterLab at notebooks/, on the loopback address with a token, with the kit's kernel and no news pop-up."""
+    """JupyterLab at its start page, on the loopback address with a token, with the kit's kernel and no news pop-up."""
     from finegrain.run import forked
     from finegrain.run import kernel as kernels
 
@@ -375,10 +376,11 @@ def lab(options):
     kernels.provide()
     from jupyterlab.labapp import main  # not before it is said where Jupyter finds what
 
+    start = notebooks.folder() / f"{notebooks.START}.ipynb"
     arguments = [
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={files.root()}",
-        "--LabApp.default_url=/lab/tree/notebooks",
+        f"--LabApp.default_url=/lab/tree/notebooks{f'/{start.name}' if start.exists() else ''}",
         f"--MultiKernelManager.default_kernel_name={kernels.NAME}",
     ]
     main([*arguments, *options])

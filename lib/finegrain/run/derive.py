@@ -35,4 +35,5 @@ def new(name: str, task: str, source: str = "") -> list[Path]:
     readme = files.root() / "README.md"
     if readme.exists():
         papers.update(readme)
+        papers.update_start()
     return [*written, *([readme] if readme.exists() else [])]

@@ -11,6 +11,7 @@ from finegrain import files
 from finegrain.errors import InputError
 
 TEMPLATE = "template"  # what `make new` copies
+START = "start"  # what `make lab` opens
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def folder() -> Path:
 
 def names() -> list[str]:
     """The names of all notebooks in the task folders; the template is none of them."""
-    return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in folder().glob("*/*.ipynb"))
+    found = folder().glob("[!.]*/[!.]*.ipynb")  # JupyterLab keeps its checkpoints in hidden folders
+    return sorted(path.relative_to(folder()).with_suffix("").as_posix() for path in found)
 
 
 def beside() -> list[str]:
@@ -136,16 +138,19 @@ def stripped(raw: dict) -> dict:
             count += 1
             unique = f"{name[:60]}-{count}"
         taken.add(unique)
-        tags = cell.get("metadata", {}).get("tags")
-        clean = {"cell_type": cell["cell_type"], "id": unique, "metadata": {"tags": tags} if tags else {}}
+        given = cell.get("metadata", {})
+        metadata = {"tags": given["tags"]} if given.get("tags") else {}
+        if given.get("jupyter", {}).get("source_hidden"):  # JupyterLab shows the outputs alone
+            metadata["jupyter"] = {"source_hidden": True}
+        clean = {"cell_type": cell["cell_type"], "id": unique, "metadata": metadata}
         if cell["cell_type"] == "code":
             clean |= {"execution_count": None, "outputs": []}
         cells.append(clean | {"source": source.splitlines(keepends=True)})
     kernel = {"display_name": "finegrain", "language": "python", "name": "finegrain"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    whole = {"kernelspec": kernel, "language_info": {"name": "python"}}
     if "finegrain" in raw.get("metadata", {}):
-        metadata["finegrain"] = raw["metadata"]["finegrain"]
-    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+        whole["finegrain"] = raw["metadata"]["finegrain"]
+    return {"cells": cells, "metadata": whole, "nbformat": 4, "nbformat_minor": 5}
 
 
 def text(raw: dict) -> str:

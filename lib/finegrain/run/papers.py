@@ -9,6 +9,7 @@ from finegrain.errors import InputError
 from finegrain.run import notebooks, record
 
 START, END = "<!-- papers: start (make readme) -->", "<!-- papers: end -->"
+TASKS = ("vision_language", "text_classification", "retrieval", "foundations", "backbones")  # as readers meet them
 HEAD = "| paper | task | claim | verdict | seconds | scale |\n|---|---|---|---|---:|---|\n"
 # How likely a claim that is false comes out as "supported": the two-sided level of the intervals, 5 %, on one side.
 FALSE_SUPPORTED = 0.025
@@ -23,13 +24,49 @@ def update(path: Path) -> None:
     files.write_text(path, updated(text, path.name))
 
 
-def updated(text: str, name: str) -> str:
-    """The text with the table and the sentence about chance between its markers; name: the file's, for the error."""
+def update_start() -> None:
+    """Write the list of notebooks on JupyterLab's start page anew, where there is one."""
+    path = notebooks.folder() / f"{notebooks.START}.ipynb"
+    if path.exists():
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        for cell in raw["cells"]:
+            source = "".join(cell["source"])
+            if START in source:
+                cell["source"] = updated(source, path.name, contents()).splitlines(keepends=True)
+        files.write_text(path, notebooks.text(raw))
+
+
+def updated(text: str, name: str, inner: str = "") -> str:
+    """The text with the table and the sentence about chance, or `inner`, between its markers.
+
+    name: the file's, for the error.
+    """
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
         raise InputError(f"{name} has no lines {START!r} and {END!r} to write the table between")
-    return f"{before}{START}\n{table()}\n{chance()}\n{END}{after}"
+    inner = inner or f"{table()}\n{chance()}"
+    return f"{before}{START}\n{inner}\n{END}{after}"
+
+
+def contents() -> str:
+    """A list of links to all notebooks, by task, with the primary claim's verdict; as seen from notebooks/."""
+    parts = []
+    judged = {f"{task}/{name}": path for (task, name), path in _published().items()}
+    tasks = {name.partition("/")[0] for name in notebooks.names()}
+    for task in [*(one for one in TASKS if one in tasks), *sorted(tasks.difference(TASKS))]:
+        parts.append(f"\n## {task.replace('_', ' ').capitalize()}\n")
+        for name in (one for one in notebooks.names() if one.startswith(f"{task}/")):
+            claims = _judged(judged[name]) if name in judged else []
+            verdict = next((claim["verdict"] for claim in claims if claim["primary"]), "")
+            parts.append(f"- [{_title(name)}]({name}.ipynb)" + (f": {verdict}" if verdict else ""))
+    return "\n".join(parts) + "\n"
+
+
+def _title(name: str) -> str:
+    cells = notebooks.find(name).cells
+    found = re.match(r"# (.+)", cells[0].source) if cells else None
+    return found[1].strip() if found else name
 
 
 def table() -> str:
@@ -41,8 +78,7 @@ def table() -> str:
     for name in notebooks.names():
         cells = notebooks.find(name).cells
         if name not in rows and any(re.match(r"## Claims\b", cell.source) for cell in cells):
-            title = re.match(r"# (.+)", cells[0].source)
-            cell = f"[{_cell(title[1] if title else name)}](notebooks/{name}.ipynb)"
+            cell = f"[{_cell(_title(name))}](notebooks/{name}.ipynb)"
             rows[name] = f"| {cell} | {name.partition('/')[0].replace('_', ' ')} |  | not run yet |  |  |\n"
     return HEAD + "".join(row for _, row in sorted(rows.items()))
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from finegrain import files
 from finegrain.run import notebooks, places, record
-
-TASKS = ("vision_language", "text_classification", "retrieval", "foundations", "backbones")
+from finegrain.run.papers import TASKS
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import jinja2
 
 from finegrain import files
 from finegrain.report import tables
-from finegrain.report.site._published import TASKS, Page
+from finegrain.report.site._published import Page
 from finegrain.run import notebooks
+from finegrain.run.papers import TASKS
 from finegrain.run.session import VERDICTS
 
 HERE = Path(__file__).parent

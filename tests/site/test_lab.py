@@ -1,0 +1,114 @@
+"""JupyterLab in a browser: the start page links to all, the bench runs all its cells, and a field is answered."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from running import ROOT, smoke
+
+from finegrain import files
+from finegrain.run import notebooks
+
+TOKEN = "secret"
+OWN = (
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTERLAB_SETTINGS_DIR",
+    "JUPYTERLAB_WORKSPACES_DIR",
+    "IPYTHONDIR",
+)
+
+
+@pytest.fixture(scope="module")
+def laboratory(browser, tmp_path_factory):
+    """The address of a running `make lab`, and the path in it of the bench at smoke scale."""
+    for name in ("backbones/glyph_clip", "retrieval/leaderboard"):
+        smoke(name)
+    folder = files.build("runs", f"lab-{os.getpid()}")
+    folder.mkdir(parents=True)
+    text = (notebooks.folder() / "explore.ipynb").read_text(encoding="utf-8")
+    small = text.replace('scale: str = \\"default\\"', 'scale: str = \\"smoke\\"')
+    small = small.replace("documents: int = 600", "documents: int = 60")
+    assert small.count("smoke\\") > text.count("smoke\\")
+    (folder / "explore.ipynb").write_text(small, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = tmp_path_factory.mktemp("jupyter")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "FINEGRAIN_SESSION"))}
+    environment = kept | {name: str(own / name) for name in OWN} | {"JUPYTER_TOKEN": TOKEN}
+    environment["PYTHONPATH"] = str(ROOT / "lib")
+    command = [sys.executable, "-m", "finegrain.run", "lab", "--no-browser", f"--port={port}"]
+    command += ["--ServerApp.port_retries=0", *(["--allow-root"] if os.geteuid() == 0 else [])]
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(server, f"{address}/api/status?token={TOKEN}")
+        yield address, f"{files.shown(folder)}/explore.ipynb"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        shutil.rmtree(folder)
+
+
+def wait_for(server, address):
+    for _ in range(300):
+        assert server.poll() is None, "JupyterLab ended"
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.URLError:
+            time.sleep(0.2)
+    raise AssertionError("JupyterLab did not answer within a minute")
+
+
+def opened(browser, address):
+    page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+    page.set_default_timeout(120_000)
+    page.goto(f"{address}?token={TOKEN}")
+    return page
+
+
+def test_the_laboratory_opens_on_a_page_that_links_to_every_notebook(browser, laboratory):
+    page = opened(browser, laboratory[0])
+    page.locator(".jp-Notebook .jp-RenderedMarkdown li a").nth(len(notebooks.names()) - 1).wait_for()
+    assert page.url.split("?")[0].endswith("/lab/tree/notebooks/start.ipynb")
+    shown = " ".join(page.locator(".jp-Notebook .jp-RenderedMarkdown a").all_inner_texts())
+    for name in notebooks.names():
+        title = re.match(r"# (.+)", notebooks.find(name).cells[0].source)[1]
+        assert " ".join(title.split()) in " ".join(shown.split()), name
+    page.context.close()
+
+
+def test_the_bench_runs_all_its_cells_and_answers_what_is_typed(browser, laboratory):
+    address, path = laboratory
+    page = opened(browser, f"{address}/lab/workspaces/bench/tree/{path}")
+    page.get_by_text("finegrain | Idle").wait_for()  # before it, cells that are told to run do not
+    page.locator("#jp-MainMenu .lm-MenuBar-itemLabel", has_text="Run").click()
+    page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
+    query = page.locator(".jp-OutputArea input[type=text]").nth(1)
+    query.wait_for()
+    page.locator(".jp-OutputArea mark").first.wait_for()
+    assert page.locator(".jp-OutputArea [data-mime-type*=stderr], .jp-RenderedText[data-mime-type*=error]").count() == 0
+    query.fill("zyzzyva")  # no document has it: BM25 finds nothing, the encoder always something
+    query.press("Enter")
+    page.locator(".jp-OutputArea li", has_text="nothing").wait_for()
+    assert page.locator(".jp-OutputArea mark").count() == 0
+    assert page.locator(".jp-OutputArea li").count() > 5
+    character = page.locator(".jp-OutputArea input[type=text]").first
+    character.fill("no")
+    character.press("Enter")
+    page.get_by_text("give one character").wait_for()
+    character.fill("ê")
+    character.press("Enter")
+    page.get_by_text("give one character").wait_for(state="detached")
+    page.context.close()
