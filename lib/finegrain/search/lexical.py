@@ -1,5 +1,7 @@
 """Lexical search: BM25 over stemmed words, by bm25s."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 
@@ -31,6 +33,7 @@ class BM25:
             raise ValueError("BM25 needs at least one document")
         self.document_ids = np.asarray(documents.index, dtype=object)
         self._place = runs.places(self.document_ids)
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells each step where a root logger listens
         self._index = bm25s.BM25(method="lucene", k1=k1, b=b)
         self._index.index(_words(documents), show_progress=False)
 
