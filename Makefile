@@ -51,7 +51,8 @@ all: $(ENVIRONMENT) ## every table and figure that is not up to date (SCALE=full
 	@$(if $(UNKNOWN),$(FINEGRAIN) check --scale "$(SCALE)" --task "$(TASK)")
 	@$(if $(DRY),+command -v $(PYTHON) >/dev/null && $(FINEGRAIN) plan --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS),mkdir -p $(BUILD) && session=$$(mktemp -d $(BUILD)/.session.XXXXXX) && \
 	trap 'rm -rf "$$session"' EXIT && trap : INT TERM HUP && \
-	$(MAKE) --dry-run notebooks | grep -c ' -m finegrain.run notebook ' > "$$session/count"; \
+	$(MAKE) --dry-run notebooks | sed -n 's/.* -m finegrain.run notebook \([^ ]*\) .*/\1/p' > "$$session/names"; \
+	wc -l < "$$session/names" | tr -d ' ' > "$$session/count"; \
 	if [ "$$(cat "$$session/count")" = 0 ]; then echo "Everything is up to date."; else \
 	  export FINEGRAIN_SESSION="$$session"; \
 	  [ "$$(cat "$$session/count")" = 1 ] || preloaded="$(PRELOADED)"; \

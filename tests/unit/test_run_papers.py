@@ -77,6 +77,27 @@ def test_lines_count_what_has_ended(tmp_path, monkeypatch):
     ]
 
 
+def test_lines_say_how_long_the_rest_took_the_last_time(tmp_path, kit, monkeypatch):
+    monkeypatch.setenv("FINEGRAIN_SESSION", str(tmp_path))
+    monkeypatch.setenv("FINEGRAIN_ROOT", str(kit.root))
+    monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=3,4")
+    monkeypatch.delenv("FINEGRAIN_BUILD", raising=False)
+    names = ["retrieval/a", "retrieval/b", "retrieval/c", "retrieval/d"]
+    (tmp_path / "names").write_text("".join(f"default/{name}\n" for name in names))
+    (tmp_path / "count").write_text("4\n")
+    for name, seconds in zip(names[1:], (240, 120, 30), strict=True):
+        folder = kit.root / "figures" / name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps({"scale": "default", "seconds": seconds}))
+    assert session.report(Outcome("retrieval/a", "ran", 1.0)).endswith("(about 4 min left)")  # one of them takes 4
+    assert session.report(Outcome("retrieval/b", "ran", 1.0)).endswith("(about 2 min left)")
+    assert session.report(Outcome("retrieval/c", "ran", 1.0)).endswith("(less than a minute left)")
+    assert session.report(Outcome("retrieval/d", "ran", 1.0)).endswith(" s")
+    (tmp_path / "4.json").unlink()
+    (kit.root / "figures/retrieval/d/run.json").unlink()
+    assert session.report(Outcome("retrieval/a", "ran", 1.0)).endswith(" s")  # no one knows how long d takes
+
+
 def test_a_notebook_that_left_no_word_and_no_record_has_failed(tmp_path, kit, monkeypatch):
     monkeypatch.setenv("FINEGRAIN_SESSION", str(tmp_path))
     monkeypatch.setenv("FINEGRAIN_ROOT", str(kit.root))

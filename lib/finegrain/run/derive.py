@@ -19,9 +19,13 @@ def new(name: str, task: str, source: str = "") -> list[Path]:
         raise InputError(f"TASK={task!r} is no folder below notebooks/; {notebooks.nearest(task, tasks)}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise InputError(f"NAME={name!r}: a notebook's name has small letters, digits and underscores only")
+    whole = f"{task}/{name}"
+    target = notebooks.folder() / f"{whole}.ipynb"
+    if target.exists():
+        raise InputError(f"{files.shown(target)} exists already: choose another NAME")
     from_ = notebooks.find(source or notebooks.TEMPLATE)
-    old, whole = from_.name if source else f"foundations/{from_.name}", f"{task}/{name}"
-    written = {notebooks.folder() / f"{whole}.ipynb": from_.path.read_text(encoding="utf-8").replace(old, whole)}
+    old = from_.name if source else f"foundations/{from_.name}"
+    written = {target: from_.path.read_text(encoding="utf-8").replace(old, whole)}
     for path in sorted((files.root() / "tests" / "methods").glob("test_*.py")):
         text = path.read_text(encoding="utf-8")
         told = f'NOTEBOOK = "{from_.name}"'

@@ -43,7 +43,7 @@ def steps(names: list[str], scale: str, threads: int) -> list[Step]:
         except InputError as error:
             reasons = (f"it will be refused: {error}",)
         before = [maker for maker in needs[name] if maker in runs and runs[maker].reasons]
-        runs[name] = Step(name, reasons, _seconds(place), () if reasons else tuple(before))
+        runs[name] = Step(name, reasons, last_seconds(place), () if reasons else tuple(before))
     return list(runs.values())
 
 
@@ -75,7 +75,7 @@ def plan(steps: list[Step], scale: str) -> str:
     )
 
 
-def _seconds(place) -> float | None:
+def last_seconds(place) -> float | None:
     """How long the last run took, by its record or by what is published; a run that fails leaves the latter."""
     for path in (place.record, place.figures / record.PUBLISHED):
         found = record.load(path)

@@ -7,6 +7,7 @@ where each leaves one small file, numbered in the order of finishing.
 import collections
 import json
 import os
+import re
 from pathlib import Path
 
 from finegrain.run import places
@@ -16,14 +17,13 @@ VERDICTS = ("supported", "smaller than claimed", "contradicted", "inconclusive",
 
 
 def report(outcome: Outcome) -> str:
-    """The line of a run that has ended, which is also left for the summary."""
+    """The line of a run that has ended, which is also left for the summary, and how long the others may take."""
     folder = os.environ.get("FINEGRAIN_SESSION")
-    count = ""
-    if folder:
-        number = _leave(Path(folder), outcome)
-        total = _total(Path(folder))
-        count = f"[{number:>{len(str(total))}}/{total}] "
-    return count + line(outcome)
+    if not folder:
+        return line(outcome)
+    number = _leave(Path(folder), outcome)
+    total = _total(Path(folder))
+    return f"[{number:>{len(str(total))}}/{total}] {line(outcome)}{_still(Path(folder))}"
 
 
 def line(outcome: Outcome) -> str:
@@ -71,6 +71,25 @@ def summary(names: list[str], scale: str) -> tuple[str, bool]:
         if outcome.executed:
             lines.append(f"    see {outcome.executed}")
     return "\n".join(lines), not bad
+
+
+def _still(folder: Path) -> str:
+    """How long what is left will take by the times of its last runs, shared by Make's jobs; "" where one has none."""
+    from finegrain.run.plan import last_seconds
+
+    try:
+        asked = (folder / "names").read_text(encoding="utf-8").split()
+    except OSError:
+        return ""  # a sweep, whose runs have no last time
+    done = {json.loads(path.read_text(encoding="utf-8"))["name"] for path in folder.glob("*.json")}
+    left = [one.partition("/") for one in asked if one.partition("/")[2] not in done]
+    seconds = [last_seconds(places.committed(name, scale)) for scale, _, name in left]
+    if not left or None in seconds:
+        return ""
+    jobs = re.search(r"-j ?(\d+)", os.environ.get("MAKEFLAGS", ""))
+    known = [one for one in seconds if one is not None]
+    wait = max(max(known), sum(known) / (int(jobs[1]) if jobs else 1))
+    return f"  (about {wait / 60:.0f} min left)" if wait >= 60 else "  (less than a minute left)"
 
 
 def _order(status: str) -> int:
