@@ -1,12 +1,15 @@
 """The loop, the stopping rule and each strategy, against plain loops and against scikit-activeml."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from skactiveml import pool as theirs
 from skactiveml.base import SkactivemlClassifier
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 
+from finegrain import InputError
+from finegrain.run import notebooks
 from finegrain.seeding import generator
 
 NOTEBOOK = "text_classification/active_learning"
@@ -49,7 +52,7 @@ class Told(SkactivemlClassifier):
         return self
 
     def predict_proba(self, asked):
-        rows = np.array([np.flatnonzero((X == one).all(axis=1))[0] for one in asked])
+        rows = np.array([np.flatnonzero((one == X).all(axis=1))[0] for one in asked])
         return self.table[rows]
 
 
@@ -159,6 +162,7 @@ def test_core_set_halves_a_line(method):
     assert method.core_set(state_of(method, x=0 * line, known=np.array([0]), p=None), 8).tolist() == list(range(1, 9))
 
 
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 def test_k_means_takes_the_text_nearest_to_each_centre_and_none_twice(method):
     luck = int(generator(0, "luck").integers(2**31))
     centres = KMeans(Q, n_init=1, random_state=luck).fit(X[FREE]).cluster_centers_
@@ -189,6 +193,7 @@ def largest_pure_radius(share):
     return max(pure), far
 
 
+@pytest.mark.filterwarnings("ignore:The maximum purity")
 def test_prob_cover_takes_what_covers_most_that_is_not_covered(method):
     radius, far = largest_pure_radius(0.8)
     ball = far < radius
@@ -354,6 +359,103 @@ def test_stopping_needs_three_rounds_that_agree_on_average(method):
     assert method.stop_after(kappas, 0.5) == 3
     assert method.stop_after(kappas, 0.999) is None
     assert method.stop_after(kappas, 0.9, window=1) == 2
+
+
+# --- data that users bring --------------------------------------------------------------------------------------------
+
+WORDS = {"fruit": "apple pear plum quince", "metal": "iron zinc lead tin", "bird": "finch wren rook jay"}
+
+
+def table(folder, fold, rows):
+    """Write a fold of a data set as a table of texts and labels."""
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / f"{fold}.csv", index=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A data set of three classes, as a folder that the notebook can read."""
+    for fold, each in (("train", 12), ("dev", 2), ("test", 3)):
+        rows = [(words.split()[n % 4], c, n) for c, words in WORDS.items() for n in range(each)]
+        table(tmp_path, fold, [(f"{word} {fold} number {n}", c) for word, c, n in rows])
+    return tmp_path
+
+
+def data_of(folder, **given):
+    """The names that the notebook's data cells define, for a folder and parameters."""
+    names = {"display": lambda _: None, "__name__": NOTEBOOK}
+    changed = {"dataset": str(folder), "out": str(folder / "out"), "scale": "smoke"} | given
+    for cell in notebooks.find(NOTEBOOK).cells:
+        if "method" in cell.tags:
+            return names
+        if cell.kind == "code":
+            exec(cell.source, names)
+            if "parameters" in cell.tags:
+                names |= changed
+    raise AssertionError("the notebook has no method")
+
+
+def refused(folder, words, **given):
+    with pytest.raises(InputError, match=words):
+        data_of(folder, **given)
+
+
+def test_a_folder_becomes_problems(folder):
+    names = data_of(folder)
+    (problem,) = names["problems"](0, "tail", "test")
+    assert len(problem.topics) == 3
+    assert not set(problem.pool) & set(problem.test)
+    assert len(problem.test) == 9
+
+
+def test_one_class_only_is_refused(folder):
+    for fold in ("train", "dev", "test"):
+        table(folder, fold, [(f"{fold} text {i}", "fruit") for i in range(9)])
+    refused(folder, "two are needed")
+
+
+def test_a_class_without_examples_is_refused(folder):
+    table(folder, "test", [("jay of the test", "bird"), ("tin of the test", "metal")])
+    refused(folder, "'fruit' has no text in the fold test")
+
+
+def test_a_label_that_training_does_not_know_is_refused(folder):
+    with (folder / "test.csv").open("a") as file:
+        file.write("a trout of the test,fish\n")
+    refused(folder, "'fish' has no text in the fold train")
+
+
+def test_a_text_without_a_word_is_refused(folder):
+    with (folder / "test.csv").open("a") as file:
+        file.write("?!,bird\n")
+    refused(folder, "has no word")
+
+
+def test_more_labels_than_texts_are_refused(folder):
+    names = data_of(folder, rounds=20)
+    with pytest.raises(InputError, match="ask for 63 labels"):
+        names["problems"](0, "tail", "test")
+
+
+def test_texts_of_the_pool_that_stand_in_the_test_are_left_out_and_told(folder, capsys):
+    with (folder / "train.csv").open("a") as file:
+        file.write("Finch TEST: number 6!,bird\n")
+    with (folder / "test.csv").open("a") as file:
+        file.write("finch test number 6,bird\n")
+    data_of(folder)
+    assert "1 texts left out of the pool" in capsys.readouterr().out
+
+
+def test_texts_in_other_than_latin_letters_are_told(folder, capsys):
+    with (folder / "test.csv").open("a") as file:
+        file.write("синица поёт в лесу,bird\n")
+    data_of(folder)
+    assert "1 are not in Latin letters" in capsys.readouterr().out
+
+
+def test_parameters_out_of_range_are_refused(folder):
+    refused(folder, "fold='train'", fold="train")
+    refused(folder, "oracle_noise", oracle_noise=1.0)
+    refused(folder, "rivals is not 1", rivals=1)
 
 
 MUTATIONS = [
