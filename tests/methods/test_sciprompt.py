@@ -1,10 +1,16 @@
 """De-duplication, filters, the weighted and the soft verbalizer, pruning, and KPT's relevance."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from finegrain.seeding import generator
+from finegrain import InputError
+from finegrain.models import find_model
+from finegrain.run import notebooks
+from finegrain.seeding import generator, seeded
 
 NOTEBOOK = "text_classification/sciprompt"
 
@@ -183,6 +189,151 @@ def test_a_term_is_relevant_if_it_moves_with_its_own_name_more_than_with_the_mea
         assert found[v] == (cosine(q[v], q[name[owner[v]]]) * 2 / sum(others) >= 1)
     assert found[2]
     assert not found[6]
+
+
+# --- what a user can get wrong ----------------------------------------------------------------------------------------
+
+TOPICS = {"trees": "a tree that grows in the forest", "waves": "the wave that runs over the sea"}
+
+
+def cells_with(*marks):
+    """The notebook's code cells that hold one of the texts, in order."""
+    cells = [cell for cell in notebooks.find(NOTEBOOK).cells if cell.kind == "code"]
+    return [cell.source for cell in cells if any(mark in cell.source for mark in marks)]
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A function that carries out the notebook up to its model, on tables of (text, label) by fold."""
+
+    def opened(folds=(), *marks, **given):
+        for fold in ("train", "dev", "test"):
+            rows = [(f"{said}, {fold} {i}", name) for name, said in TOPICS.items() for i in range(12)]
+            rows = folds(fold, rows) if callable(folds) else rows
+            pd.DataFrame(rows, columns=["text", "label"]).to_csv(tmp_path / f"{fold}.csv", index=False)
+        space = {"display": print}
+        exec(cells_with("scale: str")[0], space)
+        space.update({"dataset": str(tmp_path), "scale": "smoke", "out": str(tmp_path / "out"), **given})
+        for source in cells_with("import numpy as np", "data = with_dev", "parts = {", *marks):
+            exec(source, space)
+            space |= {"load_masked_lm": small_model}
+        return space
+
+    return opened
+
+
+def small_model(*_):
+    """A masked language model of random weights with MiniLM's tokenizer."""
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+
+    tokenizer = AutoTokenizer.from_pretrained(find_model("minilm").folder)
+    shape = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+    with seeded(0, "small model"):
+        return BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **shape)).eval(), tokenizer
+
+
+def without(name, where):
+    return lambda fold, rows: [row for row in rows if row[1] != name or fold not in where]
+
+
+def one_text(text, where="test"):
+    return lambda fold, rows: [*rows, (text, "trees")] if fold == where else rows
+
+
+@pytest.mark.parametrize(
+    ("folds", "given", "message"),
+    [
+        (without("waves", ("train", "dev", "test")), {}, "holds 1 class; at least two are needed"),
+        ((), {"classes": 1}, "1 class with texts in each fold; a classifier needs two"),
+        (without("waves", ("train",)), {}, "the class 'waves' has no text in the fold train"),
+        (without("waves", ("test",)), {}, "the class 'waves' has no text in the fold test"),
+        (one_text("..."), {"asked": 99}, "('...') has no word; leave it out"),
+        ((), {"shots": "1 13"}, "shots='1 13': the class 'trees' has 12 texts in the fold train"),
+        ((), {"shots": "5"}, "shots='5': give two different numbers from 1 on"),
+        ((), {"shots": "1 1"}, "shots='1 1': give two different numbers from 1 on"),
+        ((), {"fold": "train"}, "fold='train': choose one of dev, test, confirm"),
+        ((), {"template": "About: "}, "template='About: ': say [MASK] once"),
+        ((), {"pool": -1}, "pool=-1, layers=2, tokens=48: give no number below 0"),
+    ],
+)
+def test_what_cannot_be_classified_is_refused_with_one_sentence(opened, folds, given, message):
+    with pytest.raises(InputError) as refused:
+        opened(folds, **given)
+    assert message in str(refused.value)
+
+
+def test_two_classes_of_one_name_are_refused(opened):
+    with pytest.raises(InputError, match="two classes are called 'trees'"):
+        opened(lambda fold, rows: [*rows, *((f"a {text}", "Trees") for text, name in rows if name == "trees")])
+
+
+def test_texts_of_train_that_are_asked_too_are_left_out_and_counted(opened, capsys):
+    space = opened(one_text("A Tree that grows in the forest: TEST 3!", "train"), asked=99)
+    assert "1 texts of train equal one that is asked, and are left out" in capsys.readouterr().out
+    assert len(space["parts"]["train"]) == 24
+
+
+def test_texts_in_other_letters_are_counted(opened, capsys):
+    opened(one_text("дерево, которое растёт в лесу"), asked=99)
+    assert "1 are not in Latin letters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"trees": ["oak"]}, "has no list of terms for the class 'waves'"),
+        ({"trees": ["oak"], "waves": "sea"}, "has no list of terms for the class 'waves'"),
+        ({"trees": ["oak"], "waves": [], "winds": ["gale"]}, "has terms for 'winds', which is no class of"),
+        ({"trees": [["oak"]], "waves": []}, "a list of terms, or of pairs of a term and its weight"),
+        (["oak"], "no JSON file of terms by class name"),
+    ],
+)
+def test_terms_that_do_not_fit_the_classes_are_refused(opened, tmp_path, said, message):
+    path = tmp_path / "terms.json"
+    path.write_text(json.dumps(said))
+    space = opened((), "def given_terms(")
+    with pytest.raises(InputError) as refused:
+        space["given_terms"](path)
+    assert message in str(refused.value)
+
+
+def test_terms_come_with_weights_or_without(opened, tmp_path):
+    space, path = opened((), "def given_terms("), tmp_path / "terms.json"
+    path.write_text(json.dumps({"Trees": ["Oak", "old oak"], "waves": []}))
+    assert space["given_terms"](path) == ([["oak", "old oak"], []], None)
+    path.write_text(json.dumps({"trees": [["oak", 0.9], ["elm", 1]], "waves": [["sea", 0.5]]}))
+    assert space["given_terms"](path) == ([["oak", "elm"], ["sea"]], [[0.9, 1], [0.5]])
+
+
+# --- how a text is read -----------------------------------------------------------------------------------------------
+
+
+def test_kept_states_and_the_upper_layers_give_what_the_whole_model_gives(opened):
+    space = opened((), "class Reader(")
+    space["dtype"] = torch.float32
+    model, tokenizer = space["model"], space["tokenizer"]
+    texts = [" ".join(["wave tree"] * n) for n in (1, 3, 70)]
+    opening, at = space["opened"](space["template"])
+    batch = tokenizer([opening + text for text in texts], truncation=True, max_length=60, padding=True)
+    batch = {name: torch.tensor(some) for name, some in batch.items()}
+    assert (batch["input_ids"][:, at] == tokenizer.mask_token_id).all()
+    with torch.inference_mode():
+        last = model.base_model(**batch).last_hidden_state
+        z = model(**batch).logits[:, at]
+    space["tokens"] = 60 - len(tokenizer(opening)["input_ids"])
+    for depth in (1, 2, 3):
+        *read, states = space["untrained"](texts, space["template"], depth)
+        torch.testing.assert_close(space["vocabulary_logits"](states), z, atol=1e-5, rtol=1e-4)
+        first = space["answers"](space["Reader"](depth, 0), read)
+        torch.testing.assert_close(first, last[:, 0], atol=1e-5, rtol=1e-4)
+        real = batch["attention_mask"][..., None]
+        mean = space["answers"](space["Reader"](depth, None), read)
+        torch.testing.assert_close(mean, (last * real).sum(1) / real.sum(1), atol=1e-5, rtol=1e-4)
+
+
+def test_a_class_name_without_word_pieces_is_refused(opened):
+    with pytest.raises(InputError, match="doc-bert has no word pieces for the class name '𓀀𓀁'"):
+        opened(lambda fold, rows: [*rows, *((text, "𓀀𓀁") for text, _ in rows[:12])], "class Reader(", "def pieces_of(")
 
 
 MUTATIONS = [
