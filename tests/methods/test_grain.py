@@ -3,7 +3,7 @@
 import ast
 import itertools
 import json
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -365,6 +365,26 @@ def test_vectors_that_are_no_numbers_are_refused(notebook):
     with pytest.raises(InputError, match="NaN"):
         notebook.finite(torch.tensor([[1.0, float("nan")]]), "the images'")
     assert notebook.finite(torch.ones(2, 2), "the images'").sum() == 4
+
+
+def test_frozen_towers_give_all_tokens_and_train_one_map(notebook):
+    from open_clip import CLIP
+
+    vision = {"layers": 1, "width": 32, "head_width": 16, "patch_size": 16, "image_size": 64}
+    text = {"context_length": 8, "vocab_size": 20, "width": 16, "heads": 2, "layers": 1}
+    for towers in (vision, vision | {"layers": [1, 1, 1, 1], "width": 8, "head_width": 16}):
+        with seeded(0, "clip"):
+            model = CLIP(embed_dim=16, vision_cfg=towers, text_cfg=text).eval()
+        pixels = SimpleNamespace(
+            width=16, model=model, device="cpu", _pixels=lambda images: vectors(len(images), 3, 64, 64)
+        )
+        frozen = notebook.Frozen(pixels)
+        tokens = frozen.tokens(np.zeros((2, 64, 64, 3), np.uint8))
+        assert tokens.shape[::2] == (2, frozen.width)
+        assert not tokens.requires_grad
+        assert tokens.shape[1] == (16 if towers is vision else 4)
+        assert [name for name, _ in frozen.named_parameters()] == ["out.weight"]
+        torch.testing.assert_close(frozen.texts(unit(3, 16)), unit(3, 16))
 
 
 def test_a_drawing_s_boxes_hold_the_letter_and_its_marks(notebook):
