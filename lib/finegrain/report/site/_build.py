@@ -49,6 +49,8 @@ def _sphinx(sources, folder):
         "exclude_patterns": ["extra"],
         "html_theme": "furo",
         "html_title": "finegrain",
+        "pygments_style": "a11y-high-contrast-light",
+        "html_favicon": str(sources / "static" / "icon.svg"),
         "html_static_path": [str(sources / "static")],
         "html_extra_path": [str(sources / "pages" / "extra")],
         "html_css_files": ["site.css"],

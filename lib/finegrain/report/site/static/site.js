@@ -143,6 +143,13 @@ function commands() {
   }
 }
 
+// --- what the theme leaves out: a heading's level, and code that scrolls by keyboard ---
+function accessible() {
+  for (const caption of document.querySelectorAll("p.caption[role=heading]")) caption.setAttribute("aria-level", "2");
+  for (const code of document.querySelectorAll("article pre")) code.tabIndex = 0;
+}
+
+accessible();
 gallery();
 tables();
 figures();
