@@ -5,6 +5,7 @@ Whatever comes from data or results goes through Jinja's escaping or `finegrain.
 
 import ast
 import collections
+import html
 import json
 import re
 import shutil
@@ -16,8 +17,7 @@ import jinja2
 from finegrain import files
 from finegrain.report import tables
 from finegrain.report.site._published import Page
-from finegrain.run import notebooks
-from finegrain.run.papers import TASKS
+from finegrain.run import notebooks, papers
 from finegrain.run.session import VERDICTS
 
 HERE = Path(__file__).parent
@@ -158,8 +158,7 @@ class Sources:
     # --- how --------------------------------------------------------------------------------------------------------
 
     def _tasks(self):
-        found = {page.task for page in self.pages}
-        return [task for task in TASKS if task in found] + sorted(found.difference(TASKS))
+        return papers.tasks([page.name for page in self.pages])
 
     def _html(self, template, **values):
         """A template's text as a block that Markdown leaves alone."""
@@ -217,10 +216,13 @@ def words(page: Page) -> str:
 
 def described(path: Path, fallback: str = "") -> str:
     """What a figure says that it shows, or its name in words."""
-    found = re.search(r"<dc:description>(.*?)</dc:description>", path.read_text(encoding="utf-8")[:5000], re.S)
-    if found:
-        return jinja2.utils.markupsafe.Markup(found[1]).unescape().strip()
-    return fallback or f"Figure: {path.stem.replace('_', ' ')}"
+    return description(path.read_text(encoding="utf-8")) or fallback or f"Figure: {path.stem.replace('_', ' ')}"
+
+
+def description(svg: str) -> str:
+    """The description within an SVG, as plain text; "" where it has none."""
+    found = re.search(r"<dc:description>(.*?)</dc:description>", svg[:5000], re.S)
+    return html.unescape(found[1]).strip() if found else ""
 
 
 def data_card(text: str) -> str:
@@ -281,12 +283,8 @@ def _shown(cell):
         return cell | {"metadata": {}}
     tags = cell.get("metadata", {}).get("tags", [])
     outputs = [one for one in cell["outputs"] if not _is_progress(one)]
-    alt = ""
-    for one in outputs:
-        if "image/svg+xml" in one.get("data", {}):
-            text = "".join(one["data"]["image/svg+xml"])
-            found = re.search(r"<dc:description>(.*?)</dc:description>", text[:5000], re.S)
-            alt = alt or (found[1].strip() if found else f"Figure of the section {heading}")
+    drawn = ["".join(one["data"]["image/svg+xml"]) for one in outputs if "image/svg+xml" in one.get("data", {})]
+    alt = (description(drawn[0]) or f"Figure of the section {heading}") if drawn else ""
     metadata = {"tags": [*tags, *([] if {"method", "parameters"} & {*tags} else ["hide-input"])]}
     if alt:
         metadata["mystnb"] = {"image": {"alt": quote_free(alt)}}
