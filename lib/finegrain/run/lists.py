@@ -17,12 +17,19 @@ def datasets() -> str:
     """One line for each data set: name, kinds, where it comes from, what is measured, and a published score."""
     rows = [("name", "kind", "from", "measure", "published")]
     rows += [(name, ", ".join(kinds), "installed packages", "", "") for name, kinds in available().items()]
+    rows += public()
+    other = "or a folder, a table, an .npz file of embeddings, hf:owner/name@revision?text=...&label=..."
+    return f"{_aligned(rows)}\n{other}"
+
+
+def public() -> list[tuple[str, str, str, str, str]]:
+    """The public data sets: name, kind, repository and revision on the hub, measure, and a published score."""
+    rows = []
     for name, preset in PRESETS.items():
         score = "{:g} ({}; {})".format(*preset.published) if preset.published else ""
         source = preset.source.removeprefix("hf:").partition("?")[0] or "a local folder"
         rows.append((name, preset.kind, _short(source), preset.measure, score))
-    other = "or a folder, a table, an .npz file of embeddings, hf:owner/name@revision?text=...&label=..."
-    return f"{_aligned(rows)}\n{other}"
+    return rows
 
 
 def models(words=()) -> str:

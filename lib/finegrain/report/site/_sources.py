@@ -13,11 +13,12 @@ import textwrap
 from pathlib import Path
 
 import jinja2
+import pandas as pd
 
 from finegrain import files
 from finegrain.report import tables
 from finegrain.report.site._published import Page
-from finegrain.run import notebooks, papers
+from finegrain.run import lists, notebooks, papers
 from finegrain.run.session import VERDICTS
 
 HERE = Path(__file__).parent
@@ -62,6 +63,7 @@ class Sources:
         self._text("gallery.md", f"# Notebooks\n\n{told}\n\n{self._html('gallery.html', **gallery)}")
         for name in PICTURES:
             self._text(f"data/{name}.md", self._data(name))
+        self._text("data/public.md", self._public())
         for name, title in (("bench", "Speed"), ("parity", "Published numbers met")):
             self._text(f"{name}.md", self._measured(name, title))
         self._text("glossary.md", (HERE / "glossary.md").read_text(encoding="utf-8"))
@@ -87,7 +89,10 @@ class Sources:
         for task in self._tasks():
             some = [f"papers/{page.name}" for page in self.pages if page.task == task]
             parts.append((task.replace("_", " ").capitalize(), some))
-        parts += [("Data", [f"data/{name}" for name in PICTURES]), ("The kit", ["bench", "parity", "glossary"])]
+        parts += [
+            ("Data", [f"data/{name}" for name in (*PICTURES, "public")]),
+            ("The kit", ["bench", "parity", "glossary"]),
+        ]
         return "\n\n".join(
             "```{toctree}\n:hidden:\n"
             + (f":caption: {caption}\n" if caption else "")
@@ -143,6 +148,20 @@ class Sources:
             frame["descriptors"] = [", ".join(some) for some in frame["descriptors"]]
         parts += ["## Samples", tables.to_markdown(frame.reset_index(drop=True))]
         return "\n\n".join(parts)
+
+    def _public(self):
+        columns = ["name", "kind", "from", "measure", "published"]
+        boards = {"images": "vision_language", "texts": "text_classification", "retrieval": "retrieval"}
+        commands = "\n".join(
+            f'make run NB={task}/leaderboard P="dataset={next(row[0] for row in lists.public() if row[1] == kind)}"'
+            for kind, task in boards.items()
+        )
+        told = (
+            "`dataset=` takes these by name: from the hub at a pinned revision, or from where it put them already. "
+            "Other repositories and your own folders go by their address; README says how."
+        )
+        table = tables.to_markdown(pd.DataFrame(lists.public(), columns=columns))
+        return f"# Public data sets\n\n{told}\n\n```text\n{commands}\n```\n\n{table}"
 
     def _measured(self, name, title):
         folder = files.root() / "figures" / name
