@@ -1,5 +1,7 @@
 """What can be named in parameters, as tables to read: data sets and models."""
 
+import re
+
 from finegrain.data._load import available
 from finegrain.data._presets import PRESETS
 from finegrain.models._registry import MADE_BY, PACKAGED
@@ -55,5 +57,4 @@ def _aligned(rows) -> str:
 
 def _short(source: str) -> str:
     """A hub id with its revision as far as one needs it to recognise it."""
-    repository, mark, revision = source.partition("@")
-    return f"{repository}{mark}{revision[:8]}"
+    return re.sub(r"(@[0-9a-f]{8})[0-9a-f]{32}$", r"\1", source)
