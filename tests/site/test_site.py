@@ -17,7 +17,7 @@ from running import smoke
 
 from finegrain import files
 from finegrain.report.site import build
-from finegrain.report.site._sources import data_card
+from finegrain.report.site._cards import data_card
 from finegrain.run import notebooks
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
