@@ -2,17 +2,13 @@
 
 import collections
 import copy
-import json
-import os
-import subprocess
-import sys
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from running import beir, jargon, on_folder
 
 from finegrain import InputError
 from finegrain.seeding import generator, seeded
@@ -359,38 +355,19 @@ def test_crops_in_the_batch_give_both_sides_their_gradient(method):
 # --- the whole notebook on awkward data -------------------------------------------------------------------------------
 
 
-def beir(folder, documents=60):
-    """A small BEIR folder: repeated texts, a long and an empty one, queries with one, several and no right document."""
-    rng = generator(0, "beir")
-    words = [f"{a}{b}" for a in ("matrix", "plot", "graph", "tensor", "string") for b in ("", "s", " axis", " node")]
-    lines = [" ".join(rng.choice(words, 30)) for _ in range(documents)]
-    lines[1], lines[2], lines[3] = lines[0], " ".join(lines * 4), ""
-    rows = [{"_id": f"d{i:03}", "title": "", "text": text} for i, text in enumerate(lines)]
-    (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    asked = [{"_id": f"q{i:03}", "text": " ".join(lines[i % documents].split()[:4])} for i in range(2 * documents)]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
-    judged = {"train": range(80), "test": range(80, 2 * documents)}
-    for split, numbers in judged.items():
-        rows = [(f"q{i:03}", f"d{i % documents:03}", int(i % 9 != 0)) for i in numbers]
-        rows += [(f"q{i:03}", f"d{(i + 7) % documents:03}", 1) for i in numbers if i % 9 and i % 3 == 0]
-        pd.DataFrame(rows, columns=["query-id", "corpus-id", "score"]).to_csv(
-            folder / f"qrels/{split}.tsv", sep="\t", index=False
-        )
+def awkward(folder):
+    """A small BEIR folder with repeated, long and empty texts."""
+    texts = jargon(60, 30)
+    texts[1], texts[2], texts[3] = texts[0], " ".join(texts * 4), ""
+    beir(folder, texts)
 
 
 def run(folder, *more):
-    root = Path(__file__).resolve().parents[2]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FINEGRAIN_SESSION", "PYTEST_"))}
-    environment |= {"PYTHONPATH": str(root / "lib")}
-    given = " ".join(["scale=smoke", f"dataset={folder}", f"out={folder / 'out'}", "queries=50", *more])
-    command = [sys.executable, "-m", "finegrain.run", "run", NOTEBOOK, "--parameters", given]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    return done.returncode, done.stdout + done.stderr
+    return on_folder(NOTEBOOK, folder, "queries=50", *more)
 
 
 def test_a_corpus_smaller_than_k_with_repeated_and_empty_texts_and_queries_without_an_answer_runs(tmp_path):
-    beir(tmp_path)
+    awkward(tmp_path)
     status, said = run(tmp_path)
     assert status == 0, said
     table = pd.read_csv(tmp_path / "out/table.csv").set_index("arm")
@@ -401,7 +378,7 @@ def test_a_corpus_smaller_than_k_with_repeated_and_empty_texts_and_queries_witho
 
 
 def test_an_empty_corpus_too_little_text_and_no_training_queries_are_told_in_one_sentence(tmp_path):
-    beir(tmp_path)
+    awkward(tmp_path)
     status, said = run(tmp_path, "chunk=32", "training=2")
     assert status == 2
     assert "do not fill a batch of 16 passages of 32; give more text" in said
