@@ -86,11 +86,6 @@ def judged(folder: Path) -> Path:
     return folder / "full" if (folder / "full" / CLAIMS).exists() else folder
 
 
-def price(run: dict) -> float | None:
-    """Seconds of a recorded run, remembered answers with those that they once took; None where none are recorded."""
-    return run["seconds"] + run.get("cached", {}).get("seconds", 0) if "seconds" in run else None
-
-
 def table() -> str:
     """One row for each notebook with claims: its primary claim, from the full scale where there is one.
 
@@ -149,7 +144,7 @@ def _row(name, path) -> str:
     whole = json.loads(path.read_text(encoding="utf-8"))
     claims = whole.get("claims", [])
     primary = next((claim for claim in claims if claim.get("primary")), claims[0] if claims else {})
-    paid = price(record.load(path.with_name(record.PUBLISHED)) or {})
+    paid = record.price(record.load(path.with_name(record.PUBLISHED)) or {})
     task, _, plain = name.partition("/")
     cells = [
         f"[{_cell(whole.get('title', plain))}](notebooks/{name}.ipynb)",
