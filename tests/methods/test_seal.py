@@ -364,7 +364,6 @@ MUTATIONS = [
     ("np.r_[2 * symbol, 2 * symbol + 1]", "np.r_[2 * symbol + 1, 2 * symbol]"),
     ("*(edges + self.shift[symbol])", "*edges"),
     ("2 * symbol + bit\n", "symbol + bit\n"),
-    ("return symbol, rows + self.shift[symbol]", "return symbol, rows"),
     ("self.samples[before[known]] + walked", "self.samples[before[known]]"),
     ('found, side="right") - 1', 'found, side="right")'),
     ("self.starts[document + 1] - 1 - found", "self.starts[document + 1] - found"),
