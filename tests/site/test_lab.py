@@ -4,32 +4,19 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 
 import pytest
-from running import ROOT, smoke
+from running import ROOT, TOKEN, laboratory, smoke
 
 from finegrain import files
 from finegrain.run import notebooks
 
-TOKEN = "secret"
-OWN = (
-    "JUPYTER_CONFIG_DIR",
-    "JUPYTER_DATA_DIR",
-    "JUPYTER_RUNTIME_DIR",
-    "JUPYTERLAB_SETTINGS_DIR",
-    "JUPYTERLAB_WORKSPACES_DIR",
-    "IPYTHONDIR",
-)
-
 
 @pytest.fixture(scope="module")
-def laboratory(browser, tmp_path_factory):
+def lab(browser, tmp_path_factory):
     """The address of a running `make lab`, and the path in it of the bench at smoke scale."""
     for name in ("backbones/glyph_clip", "retrieval/leaderboard"):
         smoke(name)
@@ -40,23 +27,14 @@ def laboratory(browser, tmp_path_factory):
     small = small.replace("documents: int = 600", "documents: int = 60")
     assert small.count("smoke\\") > text.count("smoke\\")
     (folder / "explore.ipynb").write_text(small, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = tmp_path_factory.mktemp("jupyter")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "FINEGRAIN_SESSION"))}
-    environment = kept | {name: str(own / name) for name in OWN} | {"JUPYTER_TOKEN": TOKEN}
-    environment["PYTHONPATH"] = str(ROOT / "lib")
-    command = [sys.executable, "-m", "finegrain.run", "lab", "--no-browser", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", *(["--allow-root"] if os.geteuid() == 0 else [])]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    kept["PYTHONPATH"] = str(ROOT / "lib")
     try:
-        address = f"http://127.0.0.1:{port}"
-        wait_for(server, f"{address}/api/status?token={TOKEN}")
-        yield address, f"{files.shown(folder)}/explore.ipynb"
+        with laboratory(ROOT, kept, tmp_path_factory.mktemp("jupyter")) as (server, port):
+            address = f"http://127.0.0.1:{port}"
+            wait_for(server, f"{address}/api/status?token={TOKEN}")
+            yield address, f"{files.shown(folder)}/explore.ipynb"
     finally:
-        server.terminate()
-        server.wait(timeout=30)
         shutil.rmtree(folder)
 
 
@@ -78,8 +56,8 @@ def opened(browser, address):
     return page
 
 
-def test_the_laboratory_opens_on_a_page_that_links_to_every_notebook(browser, laboratory):
-    page = opened(browser, laboratory[0])
+def test_the_laboratory_opens_on_a_page_that_links_to_every_notebook(browser, lab):
+    page = opened(browser, lab[0])
     page.locator(".jp-Notebook .jp-RenderedMarkdown li a").nth(len(notebooks.names()) - 1).wait_for()
     assert page.url.split("?")[0].endswith("/lab/tree/notebooks/start.ipynb")
     shown = " ".join(page.locator(".jp-Notebook .jp-RenderedMarkdown a").all_inner_texts())
@@ -89,8 +67,8 @@ def test_the_laboratory_opens_on_a_page_that_links_to_every_notebook(browser, la
     page.context.close()
 
 
-def test_the_bench_runs_all_its_cells_and_answers_what_is_typed(browser, laboratory):
-    address, path = laboratory
+def test_the_bench_runs_all_its_cells_and_answers_what_is_typed(browser, lab):
+    address, path = lab
     page = opened(browser, f"{address}/lab/workspaces/bench/tree/{path}")
     page.get_by_text("finegrain | Idle").wait_for()  # before it, cells that are told to run do not
     page.locator("#jp-MainMenu .lm-MenuBar-itemLabel", has_text="Run").click()

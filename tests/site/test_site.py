@@ -17,11 +17,19 @@ from running import smoke
 
 from finegrain import files
 from finegrain.report.site import build
-from finegrain.report.site._sources import data_card
+from finegrain.report.site._cards import data_card
 from finegrain.run import notebooks
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
-LOOKED_AT = ("index", "gallery", "papers/vision_language/leaderboard", "data/glyphs", "bench", "glossary")
+LOOKED_AT = (
+    "index",
+    "gallery",
+    "papers/vision_language/leaderboard",
+    "data/glyphs",
+    "data/public",
+    "bench",
+    "glossary",
+)
 # Hosts that a reader may be sent to by a click; nothing is ever loaded from elsewhere.
 LINKED = {"arxiv.org", "doi.org", "www.sphinx-doc.org", "github.com", "pradyunsg.me"}
 

@@ -9,6 +9,7 @@ import torch
 from tqdm.auto import tqdm
 
 from finegrain.models._device import autocast, pick_dtype
+from finegrain.models._muon import Muon
 
 
 def fit(
@@ -99,7 +100,7 @@ def _optimizers(model, learning_rate, weight_decay, muon_rate):
     if rest:
         optimizers.append(torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True))
     if hidden:
-        optimizers.append(torch.optim.Muon(hidden, lr=muon_rate, weight_decay=weight_decay))
+        optimizers.append(Muon(hidden, lr=muon_rate, weight_decay=weight_decay))
     return optimizers
 
 

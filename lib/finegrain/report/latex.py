@@ -1,5 +1,6 @@
 """A published table as LaTeX, for a paper."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -33,9 +34,7 @@ def latex(path) -> str:
         raise InputError(f"{path} holds no table")
     head, rule, *body = rows
     columns = "".join("r" if mark.endswith(":") else "l" for mark in rule)
-    caption = " ".join(
-        line for line in lines[: lines.index(next(line for line in lines if line.startswith("|")))] if line
-    )
+    caption = " ".join(filter(None, itertools.takewhile(lambda line: not line.startswith("|"), lines)))
     parts = [r"\begin{table}", r"  \centering"]
     parts += [f"  \\caption{{{escaped(caption)}}}"] if caption else []
     parts += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule", _row(head), r"    \midrule"]

@@ -1,5 +1,7 @@
 """What can be named in parameters, as tables to read: data sets and models."""
 
+import re
+
 from finegrain.data._load import available
 from finegrain.data._presets import PRESETS
 from finegrain.models._registry import MADE_BY, PACKAGED
@@ -17,12 +19,19 @@ def datasets() -> str:
     """One line for each data set: name, kinds, where it comes from, what is measured, and a published score."""
     rows = [("name", "kind", "from", "measure", "published")]
     rows += [(name, ", ".join(kinds), "installed packages", "", "") for name, kinds in available().items()]
+    rows += public()
+    other = "or a folder, a table, an .npz file of embeddings, hf:owner/name@revision?text=...&label=..."
+    return f"{_aligned(rows)}\n{other}"
+
+
+def public() -> list[tuple[str, str, str, str, str]]:
+    """The public data sets: name, kind, repository and revision on the hub, measure, and a published score."""
+    rows = []
     for name, preset in PRESETS.items():
         score = "{:g} ({}; {})".format(*preset.published) if preset.published else ""
         source = preset.source.removeprefix("hf:").partition("?")[0] or "a local folder"
         rows.append((name, preset.kind, _short(source), preset.measure, score))
-    other = "or a folder, a table, an .npz file of embeddings, hf:owner/name@revision?text=...&label=..."
-    return f"{_aligned(rows)}\n{other}"
+    return rows
 
 
 def models(words=()) -> str:
@@ -48,5 +57,4 @@ def _aligned(rows) -> str:
 
 def _short(source: str) -> str:
     """A hub id with its revision as far as one needs it to recognise it."""
-    repository, mark, revision = source.partition("@")
-    return f"{repository}{mark}{revision[:8]}"
+    return re.sub(r"(@[0-9a-f]{8})[0-9a-f]{32}$", r"\1", source)

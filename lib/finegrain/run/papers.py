@@ -13,6 +13,7 @@ TASKS = ("vision_language", "text_classification", "retrieval", "foundations", "
 HEAD = "| paper | task | claim | verdict | seconds | scale |\n|---|---|---|---|---:|---|\n"
 # How likely a claim that is false comes out as "supported": the two-sided level of the intervals, 5 %, on one side.
 FALSE_SUPPORTED = 0.025
+CLAIMS = "claims.json"
 
 
 def update(path: Path) -> None:
@@ -52,21 +53,42 @@ def updated(text: str, name: str, inner: str = "") -> str:
 def contents() -> str:
     """A list of links to all notebooks, by task, with the primary claim's verdict; as seen from notebooks/."""
     parts = []
-    judged = {f"{task}/{name}": path for (task, name), path in _published().items()}
-    tasks = {name.partition("/")[0] for name in notebooks.names()}
-    for task in [*(one for one in TASKS if one in tasks), *sorted(tasks.difference(TASKS))]:
+    names, found = notebooks.names(), _published()
+    for task in tasks(names):
         parts.append(f"\n## {task.replace('_', ' ').capitalize()}\n")
-        for name in (one for one in notebooks.names() if one.startswith(f"{task}/")):
-            claims = _judged(judged[name]) if name in judged else []
+        for name in (one for one in names if one.startswith(f"{task}/")):
+            claims = _judged(found[name]) if name in found else []
             verdict = next((claim["verdict"] for claim in claims if claim["primary"]), "")
-            parts.append(f"- [{_title(name)}]({name}.ipynb)" + (f": {verdict}" if verdict else ""))
+            parts.append(f"- [{title(notebooks.find(name))}]({name}.ipynb)" + (f": {verdict}" if verdict else ""))
     return "\n".join(parts) + "\n"
 
 
-def _title(name: str) -> str:
-    cells = notebooks.find(name).cells
-    found = re.match(r"# (.+)", cells[0].source) if cells else None
-    return found[1].strip() if found else name
+def tasks(names: list[str]) -> list[str]:
+    """The tasks of these notebooks, in the order in which readers meet them; others after those that are known."""
+    found = {name.partition("/")[0] for name in names}
+    return [task for task in TASKS if task in found] + sorted(found.difference(TASKS))
+
+
+def opening(notebook: notebooks.Notebook) -> str:
+    """The text of its first cell; "" where that is code."""
+    cells = notebook.cells
+    return cells[0].source if cells and cells[0].kind == "markdown" else ""
+
+
+def title(notebook: notebooks.Notebook) -> str:
+    """The heading that it begins with, or its name."""
+    found = re.match(r"# (.+)", opening(notebook))
+    return found[1].strip() if found else notebook.name
+
+
+def judged(folder: Path) -> Path:
+    """Where the verdicts of a notebook's published folder stand: in its folder of the full scale, or in itself."""
+    return folder / "full" if (folder / "full" / CLAIMS).exists() else folder
+
+
+def price(run: dict) -> float | None:
+    """Seconds of a recorded run, remembered answers with those that they once took; None where none are recorded."""
+    return run["seconds"] + run.get("cached", {}).get("seconds", 0) if "seconds" in run else None
 
 
 def table() -> str:
@@ -74,11 +96,11 @@ def table() -> str:
 
     A notebook that has a section for claims and has not run yet says so.
     """
-    rows = {f"{task}/{name}": _row(task, name, path) for (task, name), path in _published().items()}
+    rows = {name: _row(name, path) for name, path in _published().items()}
     for name in notebooks.names():
-        cells = notebooks.find(name).cells
-        if name not in rows and any(re.match(r"## Claims\b", cell.source) for cell in cells):
-            cell = f"[{_cell(_title(name))}](notebooks/{name}.ipynb)"
+        notebook = notebooks.find(name)
+        if name not in rows and any(re.match(r"## Claims\b", cell.source) for cell in notebook.cells):
+            cell = f"[{_cell(title(notebook))}](notebooks/{name}.ipynb)"
             rows[name] = f"| {cell} | {name.partition('/')[0].replace('_', ' ')} |  | not run yet |  |  |\n"
     return HEAD + "".join(row for _, row in sorted(rows.items()))
 
@@ -107,13 +129,11 @@ def chance() -> str:
     )
 
 
-def _published() -> dict[tuple[str, str], Path]:
-    """(task, notebook) -> its claims.json, that of the full scale where there is one."""
-    found = {}
-    for path in sorted((files.root() / "figures").glob("*/*/**/claims.json")):
-        task, name = path.relative_to(files.root() / "figures").parts[:2]
-        found[task, name] = path  # `full/claims.json` sorts after `claims.json`
-    return found
+def _published() -> dict[str, Path]:
+    """Notebook -> its claims.json, that of the full scale where there is one."""
+    root = files.root() / "figures"
+    found = {path.relative_to(root).as_posix(): judged(path) / CLAIMS for path in sorted(root.glob("*/*"))}
+    return {name: path for name, path in found.items() if path.exists()}
 
 
 def _judged(path) -> list[dict]:
@@ -125,16 +145,21 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _row(task, name, path) -> str:
+def _row(name, path) -> str:
     whole = json.loads(path.read_text(encoding="utf-8"))
     claims = whole.get("claims", [])
     primary = next((claim for claim in claims if claim.get("primary")), claims[0] if claims else {})
-    run = record.load(path.with_name(record.PUBLISHED)) or {}
-    # What cached answers took when they were computed is part of the price.
-    seconds = f"{run['seconds'] + run.get('cached', {}).get('seconds', 0):.0f}" if "seconds" in run else ""
-    title = f"[{_cell(whole.get('title', name))}](notebooks/{task}/{name}.ipynb)"
-    cells = [title, task.replace("_", " "), _cell(primary.get("statement", "")), primary.get("verdict", "")]
-    return "| " + " | ".join([*cells, seconds, whole.get("scale", "default")]) + " |\n"
+    paid = price(record.load(path.with_name(record.PUBLISHED)) or {})
+    task, _, plain = name.partition("/")
+    cells = [
+        f"[{_cell(whole.get('title', plain))}](notebooks/{name}.ipynb)",
+        task.replace("_", " "),
+        _cell(primary.get("statement", "")),
+        primary.get("verdict", ""),
+        "" if paid is None else f"{paid:.0f}",
+        whole.get("scale", "default"),
+    ]
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _cell(text: str) -> str:

@@ -1,14 +1,12 @@
 """What the site shows of a notebook, read from where runs leave it: figures/, its record and the executed notebook."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from finegrain import files
-from finegrain.run import notebooks, places, record
-from finegrain.run.papers import TASKS
+from finegrain.run import notebooks, papers, places, record
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,12 @@ class Page:
     @property
     def title(self) -> str:
         """The heading that it begins with, or its name."""
-        heading = re.match(r"# (.+)", self.first)
-        return heading[1].strip() if heading else self.name
+        return papers.title(self.notebook)
 
     @property
     def first(self) -> str:
         """The text of the first cell; "" where it is code."""
-        cells = self.notebook.cells
-        return cells[0].source if cells and cells[0].kind == "markdown" else ""
+        return papers.opening(self.notebook)
 
     @property
     def about(self) -> str:
@@ -63,12 +59,12 @@ class Page:
     @cached_property
     def pictures(self) -> list[Path]:
         """The published figures, the headline first."""
-        return sorted(self.results.glob("*.svg"), key=lambda path: (path.stem != "headline", path.stem))
+        return _pictures(self.results)
 
     @cached_property
     def full(self) -> list[Path]:
         """The figures of the full scale, where `results` are not those themselves."""
-        return sorted((self.results / "full").glob("*.svg"), key=lambda path: (path.stem != "headline", path.stem))
+        return _pictures(self.results / "full")
 
     @property
     def files(self) -> list[Path]:
@@ -78,9 +74,7 @@ class Page:
     @property
     def seconds(self) -> float | None:
         """Of the run behind the verdict, cached answers with the seconds that they once took."""
-        if "seconds" not in self.run:
-            return None
-        return self.run["seconds"] + self.run.get("cached", {}).get("seconds", 0)
+        return papers.price(self.run)
 
     @property
     def reference(self) -> str:
@@ -94,15 +88,16 @@ class Page:
 
 def published(scale: str) -> list[Page]:
     """A page for every notebook in the task folders, by task and name; leaderboards first."""
-    found = [_page(name, scale) for name in notebooks.names()]
-    rank = {task: number for number, task in enumerate(TASKS)}
-    return sorted(found, key=lambda p: (rank.get(p.task, len(rank)), not p.name.endswith("/leaderboard"), p.name))
+    names = notebooks.names()
+    tasks = papers.tasks(names)
+    found = [_page(name, scale) for name in names]
+    return sorted(found, key=lambda p: (tasks.index(p.task), not p.name.endswith("/leaderboard"), p.name))
 
 
 def _page(name: str, scale: str) -> Page:
     place = places.committed(name, scale)
     results = place.figures if place.figures.is_dir() else places.committed(name, "default").figures
-    best = next((f for f in (results / "full", results) if (f / "claims.json").exists()), results)
+    best = papers.judged(results)
     ran = place.executed.exists() and record.load(place.record)
     return Page(
         name,
@@ -110,13 +105,13 @@ def _page(name: str, scale: str) -> Page:
         notebooks.find(name),
         results,
         place.executed if ran else None,
-        _json(best / "claims.json"),
+        record.load(best / papers.CLAIMS) or {},
         record.load(best / record.PUBLISHED) or (record.load(place.record) if ran else None) or {},
     )
 
 
-def _json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.svg"), key=lambda path: (path.stem != "headline", path.stem))
 
 
 def _bibliography() -> str:

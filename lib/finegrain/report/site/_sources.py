@@ -5,6 +5,7 @@ Whatever comes from data or results goes through Jinja's escaping or `finegrain.
 
 import ast
 import collections
+import html
 import json
 import re
 import shutil
@@ -12,12 +13,13 @@ import textwrap
 from pathlib import Path
 
 import jinja2
+import pandas as pd
 
 from finegrain import files
 from finegrain.report import tables
+from finegrain.report.site._cards import data_card
 from finegrain.report.site._published import Page
-from finegrain.run import notebooks
-from finegrain.run.papers import TASKS
+from finegrain.run import lists, notebooks, papers
 from finegrain.run.session import VERDICTS
 
 HERE = Path(__file__).parent
@@ -62,6 +64,7 @@ class Sources:
         self._text("gallery.md", f"# Notebooks\n\n{told}\n\n{self._html('gallery.html', **gallery)}")
         for name in PICTURES:
             self._text(f"data/{name}.md", self._data(name))
+        self._text("data/public.md", self._public())
         for name, title in (("bench", "Speed"), ("parity", "Published numbers met")):
             self._text(f"{name}.md", self._measured(name, title))
         self._text("glossary.md", (HERE / "glossary.md").read_text(encoding="utf-8"))
@@ -87,7 +90,10 @@ class Sources:
         for task in self._tasks():
             some = [f"papers/{page.name}" for page in self.pages if page.task == task]
             parts.append((task.replace("_", " ").capitalize(), some))
-        parts += [("Data", [f"data/{name}" for name in PICTURES]), ("The kit", ["bench", "parity", "glossary"])]
+        parts += [
+            ("Data", [f"data/{name}" for name in (*PICTURES, "public")]),
+            ("The kit", ["bench", "parity", "glossary"]),
+        ]
         return "\n\n".join(
             "```{toctree}\n:hidden:\n"
             + (f":caption: {caption}\n" if caption else "")
@@ -144,6 +150,20 @@ class Sources:
         parts += ["## Samples", tables.to_markdown(frame.reset_index(drop=True))]
         return "\n\n".join(parts)
 
+    def _public(self):
+        columns = ["name", "kind", "from", "measure", "published"]
+        boards = {"images": "vision_language", "texts": "text_classification", "retrieval": "retrieval"}
+        commands = "\n".join(
+            f'make run NB={task}/leaderboard P="dataset={next(row[0] for row in lists.public() if row[1] == kind)}"'
+            for kind, task in boards.items()
+        )
+        told = (
+            "`dataset=` takes these by name: from the hub at a pinned revision, or from where it put them already. "
+            "Other repositories and your own folders go by their address; README says how."
+        )
+        table = tables.to_markdown(pd.DataFrame(lists.public(), columns=columns))
+        return f"# Public data sets\n\n{told}\n\n```text\n{commands}\n```\n\n{table}"
+
     def _measured(self, name, title):
         folder = files.root() / "figures" / name
         parts = [f"# {title}"]
@@ -158,8 +178,7 @@ class Sources:
     # --- how --------------------------------------------------------------------------------------------------------
 
     def _tasks(self):
-        found = {page.task for page in self.pages}
-        return [task for task in TASKS if task in found] + sorted(found.difference(TASKS))
+        return papers.tasks([page.name for page in self.pages])
 
     def _html(self, template, **values):
         """A template's text as a block that Markdown leaves alone."""
@@ -217,46 +236,13 @@ def words(page: Page) -> str:
 
 def described(path: Path, fallback: str = "") -> str:
     """What a figure says that it shows, or its name in words."""
-    found = re.search(r"<dc:description>(.*?)</dc:description>", path.read_text(encoding="utf-8")[:5000], re.S)
-    if found:
-        return jinja2.utils.markupsafe.Markup(found[1]).unescape().strip()
-    return fallback or f"Figure: {path.stem.replace('_', ' ')}"
+    return description(path.read_text(encoding="utf-8")) or fallback or f"Figure: {path.stem.replace('_', ' ')}"
 
 
-def data_card(text: str) -> str:
-    """A data card as Markdown: "What: ..." and a line above indented ones become bold heads, a list stays as set."""
-    parts = []
-    for block in re.split(r"\n\s*\n", text):
-        lines = block.splitlines()
-        first, rest = lines[0], lines[1:]
-        inner = textwrap.dedent("\n".join(rest))
-        if rest and not first.startswith(" ") and all(line.startswith("    ") for line in rest) and ":" not in first:
-            parts.append(f"**{_prose(first)}**\n\n{_lines(inner)}")
-        elif any(line.startswith("    ") for line in lines):
-            parts.append(f"```text\n{block}\n```")
-        else:
-            head, colon, tail = " ".join(lines).partition(": ")
-            known = colon and len(head) < 30
-            parts.append(f"**{_prose(head)}.** {_prose(tail)}" if known else _prose(block))
-    return "\n\n".join(parts)
-
-
-def _lines(text):
-    """Paragraphs of `name: what` with hanging lines, as a list; other text as it is."""
-    entries = re.split(r"\n(?=\S)", text)
-    if all(re.match(r"\w[\w ]*: ", entry) for entry in entries):
-        return "\n".join(f"- {_prose(entry)}" for entry in entries)
-    return _prose(text)
-
-
-def _escaped(text):
-    return re.sub(r"([\\|<*_`$\[])", r"\\\1", text)
-
-
-def _prose(text):
-    """Text as Markdown shows it; code between backticks stays code."""
-    parts = re.split(r"(`[^`]+`)", " ".join(text.split()))
-    return "".join(part if part.startswith("`") else _escaped(part) for part in parts)
+def description(svg: str) -> str:
+    """The description within an SVG, as plain text; "" where it has none."""
+    found = re.search(r"<dc:description>(.*?)</dc:description>", svg[:5000], re.S)
+    return html.unescape(found[1]).strip() if found else ""
 
 
 def _markdown(source):
@@ -281,12 +267,8 @@ def _shown(cell):
         return cell | {"metadata": {}}
     tags = cell.get("metadata", {}).get("tags", [])
     outputs = [one for one in cell["outputs"] if not _is_progress(one)]
-    alt = ""
-    for one in outputs:
-        if "image/svg+xml" in one.get("data", {}):
-            text = "".join(one["data"]["image/svg+xml"])
-            found = re.search(r"<dc:description>(.*?)</dc:description>", text[:5000], re.S)
-            alt = alt or (found[1].strip() if found else f"Figure of the section {heading}")
+    drawn = ["".join(one["data"]["image/svg+xml"]) for one in outputs if "image/svg+xml" in one.get("data", {})]
+    alt = (description(drawn[0]) or f"Figure of the section {heading}") if drawn else ""
     metadata = {"tags": [*tags, *([] if {"method", "parameters"} & {*tags} else ["hide-input"])]}
     if alt:
         metadata["mystnb"] = {"image": {"alt": quote_free(alt)}}
