@@ -2,23 +2,64 @@
 
 import contextlib
 import functools
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pandas as pd
+
 from finegrain.run import depend, notebooks, places
+from finegrain.seeding import generator
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def environment():
+    """A shell's environment in which the checkout runs."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FINEGRAIN_SESSION", "PYTEST_"))}
+    return kept | {"PYTHONPATH": str(ROOT / "lib")}
+
+
 def finegrain(*words):
     """Run the command finegrain in the checkout, as from a shell."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FINEGRAIN_SESSION", "PYTEST_"))}
-    environment |= {"PYTHONPATH": str(ROOT / "lib")}
     command = [sys.executable, "-m", "finegrain.run", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=900
+    )
+
+
+def on_folder(name, folder, *more):
+    """Run a notebook at smoke scale on a folder of data, into its `out`: the exit status and what was said."""
+    given = " ".join(["scale=smoke", f"dataset={folder}", f"out={folder / 'out'}", *more])
+    done = finegrain("run", name, "--parameters", given)
+    return done.returncode, done.stdout + done.stderr
+
+
+def beir(folder, texts):
+    """A small BEIR folder of these documents: queries with several, with one and with no relevant document."""
+    documents = len(texts)
+    lines = [{"_id": f"d{i:03}", "title": "", "text": text} for i, text in enumerate(texts)]
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    asked = [{"_id": f"q{i:03}", "text": " ".join(texts[i % documents].split()[:4])} for i in range(2 * documents)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in asked))
+    judged = {"train": range(80), "test": range(80, 2 * documents)}
+    for split, numbers in judged.items():
+        rows = [(f"q{i:03}", f"d{i % documents:03}", int(i % 9 != 0)) for i in numbers]
+        rows += [(f"q{i:03}", f"d{(i + 7) % documents:03}", 1) for i in numbers if i % 9 and i % 3 == 0]
+        frame = pd.DataFrame(rows, columns=["query-id", "corpus-id", "score"])
+        frame.to_csv(folder / f"qrels/{split}.tsv", sep="\t", index=False)
+
+
+def jargon(documents, length):
+    """Texts of so many words of a small vocabulary."""
+    rng = generator(0, "beir")
+    words = [f"{a}{b}" for a in ("matrix", "plot", "graph", "tensor", "string") for b in ("", "s", " axis", " node")]
+    return [" ".join(rng.choice(words, length)) for _ in range(documents)]
 
 
 @functools.cache
@@ -47,7 +88,7 @@ TOKEN = "secret"
 
 @contextlib.contextmanager
 def laboratory(root, environment, home):
-    """`make lab` of the checkout `root`, with its settings in the folder `home`: the process and its port."""
+    """`make lab` of the checkout `root`, settings in the folder `home`: its process and port, when it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -56,6 +97,13 @@ def laboratory(root, environment, home):
     command += ["--ServerApp.port_retries=0", *(["--allow-root"] if os.geteuid() == 0 else [])]
     server = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
+        for _ in range(300):
+            assert server.poll() is None, "JupyterLab ended"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10):
+                break
+            time.sleep(0.2)
+        else:
+            raise AssertionError("JupyterLab did not answer within a minute")
         yield server, port
     finally:
         server.terminate()

@@ -1,9 +1,6 @@
 """The two losses, the quantizer against faiss, sampling along shared candidates, and the vectors on disk."""
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -13,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from running import beir, jargon, on_folder
 
 from finegrain import InputError
 from finegrain.seeding import generator, seeded
@@ -379,38 +377,19 @@ def test_candidates_come_in_the_order_of_their_floats_whatever_order_they_had(me
 # --- the whole notebook on awkward data -------------------------------------------------------------------------------
 
 
-def beir(folder, documents=60):
-    """A small BEIR folder: repeated texts, a long one, queries with several, with one and with no relevant document."""
-    rng = generator(0, "beir")
-    words = [f"{a}{b}" for a in ("matrix", "plot", "graph", "tensor", "string") for b in ("", "s", " axis", " node")]
-    texts = [" ".join(rng.choice(words, 12)) for _ in range(documents)]
+def awkward(folder):
+    """A small BEIR folder with repeated and long texts."""
+    texts = jargon(60, 12)
     texts[1], texts[2] = texts[0], " ".join(texts * 4)
-    lines = [{"_id": f"d{i:03}", "title": "", "text": text} for i, text in enumerate(texts)]
-    (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    asked = [{"_id": f"q{i:03}", "text": " ".join(texts[i % documents].split()[:4])} for i in range(2 * documents)]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in asked))
-    judged = {"train": range(80), "test": range(80, 2 * documents)}
-    for split, numbers in judged.items():
-        rows = [(f"q{i:03}", f"d{i % documents:03}", int(i % 9 != 0)) for i in numbers]
-        rows += [(f"q{i:03}", f"d{(i + 7) % documents:03}", 1) for i in numbers if i % 9 and i % 3 == 0]
-        pd.DataFrame(rows, columns=["query-id", "corpus-id", "score"]).to_csv(
-            folder / f"qrels/{split}.tsv", sep="\t", index=False
-        )
+    beir(folder, texts)
 
 
 def run(folder, *more):
-    root = Path(__file__).resolve().parents[2]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FINEGRAIN_SESSION", "PYTEST_"))}
-    environment |= {"PYTHONPATH": str(root / "lib")}
-    given = " ".join(["scale=smoke", f"dataset={folder}", f"out={folder / 'out'}", *more])
-    command = [sys.executable, "-m", "finegrain.run", "run", NOTEBOOK, "--parameters", given]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    return done.returncode, done.stdout + done.stderr
+    return on_folder(NOTEBOOK, folder, *more)
 
 
 def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answer_runs(tmp_path):
-    beir(tmp_path)
+    awkward(tmp_path)
     status, said = run(tmp_path, "candidates=100")
     assert status == 0, said
     table = pd.read_csv(tmp_path / "out/table.csv").set_index("arm")
@@ -421,7 +400,7 @@ def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answ
 
 
 def test_an_empty_corpus_and_a_set_without_training_queries_are_told_in_one_sentence(tmp_path):
-    beir(tmp_path)
+    awkward(tmp_path)
     (tmp_path / "qrels/train.tsv").unlink()
     status, said = run(tmp_path)
     assert status == 2

@@ -51,7 +51,7 @@ def test_the_threshold_falls_to_the_most_frequent_word_and_nothing_is_an_object(
 
 
 def test_retrieval_is_the_sorted_product_with_ties_by_number(method):
-    images, texts = np.round(unit(20, 3, "images"), 1), np.round(unit(60, 3), 1)
+    images, texts = np.rint(10 * unit(20, 3, "images")), np.rint(10 * unit(60, 3))  # whole numbers: ties are exact
     expected = [sorted(range(60), key=lambda j: (-(image @ texts[j]), j))[:7] for image in images]
     found = method.retrieve(images, texts, 7)
     for row, (ours, theirs) in enumerate(zip(found, expected, strict=True)):

@@ -161,7 +161,8 @@ def test_it_runs_at_smoke_scale_with_whole_results(name):
     place = smoke(name)
     record = json.loads(place.record.read_text())
     assert record["parameters"]["scale"] == "smoke"
-    assert str(ROOT) not in place.record.read_text() + place.executed.read_text()
+    lines = (place.record.read_text() + place.executed.read_text()).splitlines()
+    assert not [line[:300] for line in lines if str(ROOT) in line]
     published = {path.name: path for path in place.figures.glob("*")} if place.figures.exists() else {}
     assert record["outputs"]["figures"].keys() <= published.keys()
     if kind(name) != "other":

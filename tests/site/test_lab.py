@@ -1,15 +1,11 @@
 """JupyterLab in a browser: the start page links to all, the bench runs all its cells, and a field is answered."""
 
-import json
 import os
 import re
 import shutil
-import time
-import urllib.error
-import urllib.request
 
 import pytest
-from running import ROOT, TOKEN, laboratory, smoke
+from running import ROOT, TOKEN, environment, laboratory, smoke
 
 from finegrain import files
 from finegrain.run import notebooks
@@ -27,26 +23,11 @@ def lab(browser, tmp_path_factory):
     small = small.replace("documents: int = 600", "documents: int = 60")
     assert small.count("smoke\\") > text.count("smoke\\")
     (folder / "explore.ipynb").write_text(small, encoding="utf-8")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "FINEGRAIN_SESSION"))}
-    kept["PYTHONPATH"] = str(ROOT / "lib")
     try:
-        with laboratory(ROOT, kept, tmp_path_factory.mktemp("jupyter")) as (server, port):
-            address = f"http://127.0.0.1:{port}"
-            wait_for(server, f"{address}/api/status?token={TOKEN}")
-            yield address, f"{files.shown(folder)}/explore.ipynb"
+        with laboratory(ROOT, environment(), tmp_path_factory.mktemp("jupyter")) as (_, port):
+            yield f"http://127.0.0.1:{port}", f"{files.shown(folder)}/explore.ipynb"
     finally:
         shutil.rmtree(folder)
-
-
-def wait_for(server, address):
-    for _ in range(300):
-        assert server.poll() is None, "JupyterLab ended"
-        try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                return json.load(answer)
-        except urllib.error.URLError:
-            time.sleep(0.2)
-    raise AssertionError("JupyterLab did not answer within a minute")
 
 
 def opened(browser, address):

@@ -66,13 +66,13 @@ def test_scores_are_the_models_logits(reranker, folder, tokenizer):
     for query, document, score in zip(QUERIES, DOCUMENTS, scores, strict=True):
         with torch.inference_mode():
             logit = plain(**tokenizer([query], [document], return_tensors="pt")).logits.item()
-        assert score == pytest.approx(logit, abs=1e-6)
+        assert score == pytest.approx(logit, abs=2e-6)
 
 
 def test_a_score_does_not_depend_on_its_batch(reranker):
     together = reranker.score_pairs(QUERIES, DOCUMENTS)
-    np.testing.assert_allclose(reranker.score_pairs(QUERIES[::-1], DOCUMENTS[::-1])[::-1], together, atol=1e-6)
-    np.testing.assert_allclose(reranker.score_pairs(QUERIES, DOCUMENTS, batch_tokens=1), together, atol=1e-6)
+    np.testing.assert_allclose(reranker.score_pairs(QUERIES[::-1], DOCUMENTS[::-1])[::-1], together, atol=2e-6)
+    np.testing.assert_allclose(reranker.score_pairs(QUERIES, DOCUMENTS, batch_tokens=1), together, atol=2e-6)
 
 
 def test_long_documents_are_cut(folder):
@@ -111,7 +111,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(reranker):
     small = dataclasses.replace(reranker, model=Small())
     with pytest.warns(UserWarning, match="out of memory on cpu: going on with batches of 1"):
         scores = small.score_pairs(QUERIES, DOCUMENTS, batch_tokens=64)
-    np.testing.assert_allclose(scores, reranker.score_pairs(QUERIES, DOCUMENTS), atol=1e-6)
+    np.testing.assert_allclose(scores, reranker.score_pairs(QUERIES, DOCUMENTS), atol=2e-6)
 
 
 def test_a_model_of_the_wrong_kind_is_refused(tmp_path, tokenizer):

@@ -111,6 +111,15 @@ def test_a_dry_run_says_what_would_run_with_the_last_seconds_and_runs_nothing(ki
     assert "1 of 1" in kit.make("-n", "all", "TASK=retrieval/one").stdout
 
 
+def test_before_the_first_run_here_the_published_seconds_count_with_those_that_answers_once_took(kit):
+    kit.notebook("retrieval/one", TABLE)
+    published = kit.root / "figures/retrieval/one/run.json"
+    published.parent.mkdir(parents=True)
+    published.write_text(json.dumps({"scale": "default", "seconds": 40.0, "cached": {"answers": 9, "seconds": 860.5}}))
+    lines = [" ".join(line.split()) for line in kit.make("-n", "all").stdout.splitlines()]
+    assert "retrieval/one 900 s it has not run here yet" in lines
+
+
 def test_what_uses_a_stale_backbone_runs_perhaps(kit):
     saves = "from finegrain import files\nfrom finegrain.models import _registry\n"
     saves += "files.write_text(_registry.backbone_folder('glyph-clip', scale) / 'weights', 'one')"

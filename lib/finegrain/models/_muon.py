@@ -13,8 +13,8 @@ COEFFICIENTS, ITERATIONS, SMALLEST = (3.4445, -4.775, 2.0315), 5, 1e-7
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum with the singular values of each step set to about one (Jordan et al., 2024).
 
-    Equal to `torch.optim.Muon` to the byte where bfloat16 is native. Elsewhere that one emulates bfloat16, a hundred
-    times slower than float32, and this one takes float32.
+    Equal to `torch.optim.Muon` to the byte where bfloat16 is native. Elsewhere that one emulates bfloat16, some
+    thirty times slower than float32, and this one takes float32.
 
     params: matrices. lr: the peak rate of a square one; a tall one gets the root of rows over columns times it.
     """
@@ -30,7 +30,10 @@ class Muon(torch.optim.Optimizer):
         loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             for p in (p for p in group["params"] if p.grad is not None):
-                buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p.grad))
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p.grad)
+                buffer = state["momentum_buffer"]
                 buffer.lerp_(p.grad, 1 - group["momentum"])
                 update = orthogonal(p.grad.lerp(buffer, group["momentum"]), pick_dtype("auto", p.device))
                 p.mul_(1 - group["lr"] * group["weight_decay"])

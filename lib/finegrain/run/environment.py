@@ -13,7 +13,6 @@ of the kit is imported.
 from __future__ import annotations  # `check` runs on whatever Python is active, and says so if it is too old
 
 import hashlib
-import operator
 import os
 import platform
 import re
@@ -141,11 +140,14 @@ def locked(kit, whole):
     kit, whole: what `pip freeze --all` says with the packages of the kit alone, and with those of tests and the site
     as well. A version is that of the whole.
     """
-    name = operator.itemgetter(0)
-    of_kit = {name(line.partition("==")) for line in kit.split()}
+
+    def name(line):
+        return line.partition("==")[0]
+
+    of_kit = {name(line) for line in kit.split()}
     lines = [re.sub(r"\+[a-z0-9.]+$", "", line) for line in sorted(whole.split(), key=str.lower)]
-    kept = [line for line in lines if name(line.partition("==")) not in ("pip", "wheel")]
-    parts = [[line for line in kept if (name(line.partition("==")) in of_kit) == inside] for inside in (True, False)]
+    kept = [line for line in lines if name(line) not in ("pip", "wheel")]
+    parts = [[line for line in kept if (name(line) in of_kit) == inside] for inside in (True, False)]
     return "\n".join([HEAD, *parts[0], TOOLS, *parts[1], ""])
 
 

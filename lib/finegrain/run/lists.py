@@ -6,6 +6,7 @@ from finegrain.data._load import available
 from finegrain.data._presets import PRESETS
 from finegrain.models._registry import MADE_BY, PACKAGED
 
+COLUMNS = ("name", "kind", "from", "measure", "published")  # of a data set
 FORMS = """\
 images  local-dir:FOLDER, FOLDER        a folder in open_clip's layout
         hf-hub:owner/name[@revision]    a model of the hub in that layout
@@ -17,7 +18,7 @@ llm     FOLDER, owner/name[@revision]   a causal model of transformers
 
 def datasets() -> str:
     """One line for each data set: name, kinds, where it comes from, what is measured, and a published score."""
-    rows = [("name", "kind", "from", "measure", "published")]
+    rows = [COLUMNS]
     rows += [(name, ", ".join(kinds), "installed packages", "", "") for name, kinds in available().items()]
     rows += public()
     other = "or a folder, a table, an .npz file of embeddings, hf:owner/name@revision?text=...&label=..."
@@ -25,7 +26,7 @@ def datasets() -> str:
 
 
 def public() -> list[tuple[str, str, str, str, str]]:
-    """The public data sets: name, kind, repository and revision on the hub, measure, and a published score."""
+    """The public data sets, a row of COLUMNS each; "from" is the repository on the hub with its revision."""
     rows = []
     for name, preset in PRESETS.items():
         score = "{:g} ({}; {})".format(*preset.published) if preset.published else ""

@@ -57,7 +57,7 @@ def contents() -> str:
     for task in tasks(names):
         parts.append(f"\n## {task.replace('_', ' ').capitalize()}\n")
         for name in (one for one in names if one.startswith(f"{task}/")):
-            claims = _judged(found[name]) if name in found else []
+            claims = _claims(found[name]) if name in found else []
             verdict = next((claim["verdict"] for claim in claims if claim["primary"]), "")
             parts.append(f"- [{title(notebooks.find(name))}]({name}.ipynb)" + (f": {verdict}" if verdict else ""))
     return "\n".join(parts) + "\n"
@@ -86,11 +86,6 @@ def judged(folder: Path) -> Path:
     return folder / "full" if (folder / "full" / CLAIMS).exists() else folder
 
 
-def price(run: dict) -> float | None:
-    """Seconds of a recorded run, remembered answers with those that they once took; None where none are recorded."""
-    return run["seconds"] + run.get("cached", {}).get("seconds", 0) if "seconds" in run else None
-
-
 def table() -> str:
     """One row for each notebook with claims: its primary claim, from the full scale where there is one.
 
@@ -112,7 +107,7 @@ def chance() -> str:
     two sides. Holm's correction gives all secondary claims of a notebook together the same 2.5 %. The numbers are
     bounds: they are reached where no claim holds and each lies on the edge of what it says.
     """
-    notebooks = [_judged(path) for path in _published().values()]
+    notebooks = [_claims(path) for path in _published().values()]
     claims = [claim for judged in notebooks for claim in judged]
     if not claims:
         return "No claim has been judged yet."
@@ -136,7 +131,7 @@ def _published() -> dict[str, Path]:
     return {name: path for name, path in found.items() if path.exists()}
 
 
-def _judged(path) -> list[dict]:
+def _claims(path) -> list[dict]:
     claims = json.loads(path.read_text(encoding="utf-8")).get("claims", [])
     return [claim for claim in claims if claim["verdict"] != "not testable offline"]
 
@@ -149,7 +144,7 @@ def _row(name, path) -> str:
     whole = json.loads(path.read_text(encoding="utf-8"))
     claims = whole.get("claims", [])
     primary = next((claim for claim in claims if claim.get("primary")), claims[0] if claims else {})
-    paid = price(record.load(path.with_name(record.PUBLISHED)) or {})
+    paid = record.price(record.load(path.with_name(record.PUBLISHED)) or {})
     task, _, plain = name.partition("/")
     cells = [
         f"[{_cell(whole.get('title', plain))}](notebooks/{name}.ipynb)",

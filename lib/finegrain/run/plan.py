@@ -76,12 +76,14 @@ def plan(steps: list[Step], scale: str) -> str:
 
 
 def last_seconds(place) -> float | None:
-    """How long the last run took, by its record or by what is published; a run that fails leaves the latter."""
-    for path in (place.record, place.figures / record.PUBLISHED):
-        found = record.load(path)
-        if found and "seconds" in found and found.get("scale") == place.scale:
-            return found["seconds"]
-    return None
+    """How long the last run took by its record, else what the published one costs; a run that fails leaves the latter.
+
+    The record is of this machine, which remembers the same answers again; elsewhere nothing is remembered yet.
+    """
+    here, published = record.load(place.record), record.load(place.figures / record.PUBLISHED)
+    if here and "seconds" in here:
+        return here["seconds"]
+    return record.price(published) if published and published.get("scale") == place.scale else None
 
 
 def _time(seconds: float | None) -> str:

@@ -157,3 +157,8 @@ def commit() -> dict:
         return {"hash": git("rev-parse", "HEAD"), "clean": not changed}
     except (OSError, subprocess.SubprocessError):
         return {"hash": None, "clean": None}
+
+
+def price(run: dict) -> float | None:
+    """Seconds of a recorded run, remembered answers with those that they once took; None where none are recorded."""
+    return run["seconds"] + run.get("cached", {}).get("seconds", 0) if "seconds" in run else None

@@ -83,7 +83,7 @@ def collect(notebook: Notebook, runs: list[dict], outcomes: dict[str, dict]) -> 
             failed += 1
             rows.append(row)
             continue
-        rows.append(row | {"seconds": whole["seconds"] + whole.get("cached", {}).get("seconds", 0.0)} | _claims(place))
+        rows.append(row | {"seconds": record.price(whole)} | _claims(place))
         values += [{"run": place.folder.name, **shown, **cell} for cell in _cells(place.figures / "table.csv")]
     target = folder(notebook, runs)
     for name, table in (("runs", pd.DataFrame(rows)), ("values", pd.DataFrame(values))):

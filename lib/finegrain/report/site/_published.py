@@ -74,7 +74,7 @@ class Page:
     @property
     def seconds(self) -> float | None:
         """Of the run behind the verdict, cached answers with the seconds that they once took."""
-        return papers.price(self.run)
+        return record.price(self.run)
 
     @property
     def reference(self) -> str:

@@ -151,18 +151,17 @@ class Sources:
         return "\n\n".join(parts)
 
     def _public(self):
-        columns = ["name", "kind", "from", "measure", "published"]
+        sets = pd.DataFrame(lists.public(), columns=lists.COLUMNS)
+        first = sets.drop_duplicates("kind").set_index("kind")["name"]
         boards = {"images": "vision_language", "texts": "text_classification", "retrieval": "retrieval"}
         commands = "\n".join(
-            f'make run NB={task}/leaderboard P="dataset={next(row[0] for row in lists.public() if row[1] == kind)}"'
-            for kind, task in boards.items()
+            f'make run NB={task}/leaderboard P="dataset={first[kind]}"' for kind, task in boards.items()
         )
         told = (
             "`dataset=` takes these by name: from the hub at a pinned revision, or from where it put them already. "
             "Other repositories and your own folders go by their address; README says how."
         )
-        table = tables.to_markdown(pd.DataFrame(lists.public(), columns=columns))
-        return f"# Public data sets\n\n{told}\n\n```text\n{commands}\n```\n\n{table}"
+        return f"# Public data sets\n\n{told}\n\n```text\n{commands}\n```\n\n{tables.to_markdown(sets)}"
 
     def _measured(self, name, title):
         folder = files.root() / "figures" / name
