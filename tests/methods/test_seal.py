@@ -209,7 +209,7 @@ def test_a_weight_is_the_gain_in_log_odds_by_hand(method):
 
 
 def test_a_weight_is_finite_at_its_limits_and_falls_with_the_count(method):
-    found = method.weight(np.array([0.0, -1e-300, -700.0, -1.0]), np.array([1, 99, 1, 100]), 100)
+    found = method.weight(np.array([0.0, -1e-300, -700.0, -1.0]), np.array([1, 99, 1, 99]), 100)
     assert np.isfinite(found).all()
     assert found[0] > found[1] > 0 == found[2] == found[3]
     assert (np.diff(method.weight(np.full(5, -1.0), np.array([1, 2, 5, 20, 30]), 100)) < 0).all()
@@ -369,7 +369,7 @@ MUTATIONS = [
     ("self.starts[document + 1] - 1 - found", "self.starts[document + 1] - found"),
     ("self.starts[document + 1] - 1 - found", "found - self.starts[document]"),
     ("(some[symbols > 1] for some", "(some[symbols > 0] for some"),
-    ("raise InputError", "print"),
+    ("if not documents:", "if documents is None:"),
     ("np.flatnonzero(symbol > 1)  #", "np.flatnonzero(symbol > 0)  #"),
     ("score[parent] + told[parent, symbol - 2]", "told[parent, symbol - 2]"),
     ("told[parent, symbol - 2]", "told[parent, symbol - 3]"),
@@ -383,7 +383,7 @@ MUTATIONS = [
     ("- np.log(prior)", "+ np.log(prior)"),
     ("+ np.log1p(-prior)", "- np.log1p(-prior)"),
     ("log_p = np.minimum(log_p, -1e-9)", "pass"),
-    ("np.minimum(count / total, 1 - 1e-9)", "count / total"),
+    ("prior = count / total", "prior = total / count"),
     ("if any(not any(taken", "if all(not any(taken"),
     ("if any(not any(taken", "if True or any(not any(taken"),
     ("heavy**alpha", "heavy"),
