@@ -369,7 +369,6 @@ MUTATIONS = [
     ("self.starts[document + 1] - 1 - found", "self.starts[document + 1] - found"),
     ("self.starts[document + 1] - 1 - found", "found - self.starts[document]"),
     ("(some[symbols > 1] for some", "(some[symbols > 0] for some"),
-    ("if not documents:", "if documents is None:"),
     ("np.flatnonzero(symbol > 1)  #", "np.flatnonzero(symbol > 0)  #"),
     ("score[parent] + told[parent, symbol - 2]", "told[parent, symbol - 2]"),
     ("told[parent, symbol - 2]", "told[parent, symbol - 3]"),
