@@ -55,6 +55,22 @@ def beir(folder, texts):
         frame.to_csv(folder / f"qrels/{split}.tsv", sep="\t", index=False)
 
 
+def told_without_queries_or_documents(run, folder, fold):
+    """A BEIR folder without training queries, then without documents, is told in one sentence; nothing is written.
+
+    run: runs the notebook on the folder, as `on_folder`. fold: the one that then has no query, train or dev.
+    """
+    (folder / "qrels/train.tsv").unlink()
+    status, said = run(folder)
+    assert status == 2
+    assert f"has no query in the fold {fold} with a relevant document" in said
+    (folder / "corpus.jsonl").write_text("")
+    status, said = run(folder)
+    assert status == 2
+    assert "corpus.jsonl is empty" in said
+    assert not (folder / "out/table.csv").exists()
+
+
 def jargon(documents, length):
     """Texts of so many words of a small vocabulary."""
     rng = generator(0, "beir")

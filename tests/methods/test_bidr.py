@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from running import beir, jargon, on_folder
+from running import beir, jargon, on_folder, told_without_queries_or_documents
 
 from finegrain import InputError
 from finegrain.seeding import generator, seeded
@@ -401,15 +401,7 @@ def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answ
 
 def test_an_empty_corpus_and_a_set_without_training_queries_are_told_in_one_sentence(tmp_path):
     awkward(tmp_path)
-    (tmp_path / "qrels/train.tsv").unlink()
-    status, said = run(tmp_path)
-    assert status == 2
-    assert "has no query in the fold train with a relevant document" in said
-    (tmp_path / "corpus.jsonl").write_text("")
-    status, said = run(tmp_path)
-    assert status == 2
-    assert "corpus.jsonl is empty" in said
-    assert not (tmp_path / "out/table.csv").exists()
+    told_without_queries_or_documents(run, tmp_path, "train")
 
 
 MUTATIONS = [

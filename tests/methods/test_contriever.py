@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from running import beir, jargon, on_folder
+from running import beir, jargon, on_folder, told_without_queries_or_documents
 
 from finegrain import InputError
 from finegrain.seeding import generator, seeded
@@ -382,15 +382,7 @@ def test_an_empty_corpus_too_little_text_and_no_training_queries_are_told_in_one
     status, said = run(tmp_path, "chunk=32", "training=2")
     assert status == 2
     assert "do not fill a batch of 16 passages of 32; give more text" in said
-    (tmp_path / "qrels/train.tsv").unlink()
-    status, said = run(tmp_path)
-    assert status == 2
-    assert "has no query in the fold dev with a relevant document" in said
-    (tmp_path / "corpus.jsonl").write_text("")
-    status, said = run(tmp_path)
-    assert status == 2
-    assert "corpus.jsonl is empty" in said
-    assert not (tmp_path / "out/table.csv").exists()
+    told_without_queries_or_documents(run, tmp_path, "dev")
 
 
 MUTATIONS = [

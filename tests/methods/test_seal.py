@@ -1,15 +1,12 @@
 """SEAL: the FM-index against a plain scan, the search and the score against plain loops."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from running import beir, jargon, on_folder, told_without_queries_or_documents
 
 from finegrain import InputError
 from finegrain.seeding import generator
@@ -283,38 +280,22 @@ def test_words_that_no_key_touches_change_no_score(method):
 # --- the whole notebook on awkward data -------------------------------------------------------------------------------
 
 
-def beir(folder, documents=60):
-    """A small BEIR folder: repeated texts, a long one, queries with several, with one and with no relevant document."""
-    rng = generator(0, "beir")
-    words = [f"{a}{b}" for a in ("matrix", "plot", "graph", "tensor", "string") for b in ("", "s", " axis", " node")]
-    texts = [" ".join(rng.choice(words, 12)) for _ in range(documents)]
+def awkward(folder):
+    """A small BEIR folder with repeated texts, a long and a short one, and a query of which nothing stands in them."""
+    texts = jargon(60, 12)
     texts[1], texts[2], texts[3] = texts[0], " ".join(texts * 4), "matrix"
-    lines = [{"_id": f"d{i:03}", "title": "", "text": text} for i, text in enumerate(texts)]
-    (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    asked = [{"_id": f"q{i:03}", "text": " ".join(texts[i % documents].split()[:4])} for i in range(2 * documents)]
-    asked[90]["text"] = "日本 ☃"  # nothing of it stands in the corpus
-    (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in asked))
-    for split, numbers in {"train": range(80), "test": range(80, 2 * documents)}.items():
-        rows = [(f"q{i:03}", f"d{i % documents:03}", int(i % 9 != 0)) for i in numbers]
-        rows += [(f"q{i:03}", f"d{(i + 7) % documents:03}", 1) for i in numbers if i % 9 and i % 3 == 0]
-        pd.DataFrame(rows, columns=["query-id", "corpus-id", "score"]).to_csv(
-            folder / f"qrels/{split}.tsv", sep="\t", index=False
-        )
+    beir(folder, texts)
+    asked = (folder / "queries.jsonl").read_text().splitlines(keepends=True)
+    asked[90] = json.dumps({"_id": "q090", "text": "日本 ☃"}) + "\n"
+    (folder / "queries.jsonl").write_text("".join(asked))
 
 
 def run(folder, *more):
-    root = Path(__file__).resolve().parents[2]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FINEGRAIN_SESSION", "PYTEST_"))}
-    environment |= {"PYTHONPATH": str(root / "lib")}
-    given = " ".join(["scale=smoke", f"dataset={folder}", f"out={folder / 'out'}", *more])
-    command = [sys.executable, "-m", "finegrain.run", "run", NOTEBOOK, "--parameters", given]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    return done.returncode, done.stdout + done.stderr
+    return on_folder(NOTEBOOK, folder, *more)
 
 
 def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answer_runs(tmp_path):
-    beir(tmp_path)
+    awkward(tmp_path)
     status, said = run(tmp_path, "queries=24")
     assert status == 0, said
     table = pd.read_csv(tmp_path / "out/table.csv").set_index("arm")
@@ -324,16 +305,8 @@ def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answ
 
 
 def test_an_empty_corpus_and_a_set_without_training_queries_are_told_in_one_sentence(tmp_path):
-    beir(tmp_path)
-    (tmp_path / "qrels/train.tsv").unlink()
-    status, said = run(tmp_path)
-    assert status == 2
-    assert "has no query in the fold train with a relevant document" in said
-    (tmp_path / "corpus.jsonl").write_text("")
-    status, said = run(tmp_path)
-    assert status == 2
-    assert "corpus.jsonl is empty" in said
-    assert not (tmp_path / "out/table.csv").exists()
+    awkward(tmp_path)
+    told_without_queries_or_documents(run, tmp_path, "train")
 
 
 MUTATIONS = [
