@@ -34,6 +34,8 @@ def finegrain(*words):
 
 def on_folder(name, folder, *more):
     """Run a notebook at smoke scale on a folder of data, into its `out`: the exit status and what was said."""
+    for maker in depend.needed(notebooks.find(name)):
+        smoke(maker)
     given = " ".join(["scale=smoke", f"dataset={folder}", f"out={folder / 'out'}", *more])
     done = finegrain("run", name, "--parameters", given)
     return done.returncode, done.stdout + done.stderr
