@@ -108,6 +108,19 @@ def test_the_picture_of_a_leaderboard_is_sorted_and_labelled():
         leaderboard(estimates(), "miss")
 
 
+def test_names_stand_at_the_ends_of_their_lines_with_a_level_far_above():
+    shots = pd.DataFrame({"arm": ["a", "a", "b", "b"], "shots": [1, 4, 1, 4], "y": [0.1, 0.2, 0.3, 0.4]})
+    figure = learning_curves(shots, "shots", "y", by="arm", x_label="shots", y_label="y", levels={"bound": 0.9})
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    texts = {text.get_text(): text for text in axes.texts}
+    low, high = axes.get_ylim()
+    assert high > 0.9
+    for name, end in {"a": 0.2, "b": 0.4}.items():
+        assert texts[name].xy[1] * (high - low) + low == pytest.approx(end)
+    assert texts["bound"].xy[1] == 0.9
+
+
 def test_ink_is_drawn_dark_on_white():
     image = grid_of_images([np.full((4, 4), 255, np.uint8)]).axes[0].images[0]
     assert image.cmap(image.norm(255))[:3] == (0, 0, 0)

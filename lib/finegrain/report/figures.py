@@ -52,11 +52,12 @@ def leaderboard(estimates: pd.DataFrame, measure: str, *, label: str = "", highl
 
 
 def learning_curves(
-    curves: pd.DataFrame, x: str, y: str, *, by: str, x_label: str, y_label: str, log_x=False, title=""
+    curves: pd.DataFrame, x: str, y: str, *, by: str, x_label: str, y_label: str, log_x=False, levels=None, title=""
 ):
     """One line for each value of `by`, with a band where the columns "<y> low" and "<y> high" exist, named at its end.
 
     curves: rows in any order; x_label, y_label: with units; log_x: a logarithmic axis whose ticks are the x values.
+    levels: name -> y of dotted lines across, such as a bound.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.2))
@@ -70,6 +71,12 @@ def learning_curves(
             if f"{y} low" in rows and f"{y} high" in rows:
                 axes.fill_between(rows[x], rows[f"{y} low"], rows[f"{y} high"], color=colour, alpha=0.15, linewidth=0)
             ends.append((float(rows[y].iloc[-1]), str(name), colour, marker))
+        for name, height in (levels or {}).items():
+            axes.axhline(height, color=GREY, linestyle=":", marker="")
+            left = axes.get_yaxis_transform()
+            axes.annotate(
+                name, (0.01, height), (0, 3), xycoords=left, textcoords="offset points", color=GREY, fontsize=8
+            )
         if log_x:
             axes.set_xscale("log")
             ticks = sorted(curves[x].unique())
