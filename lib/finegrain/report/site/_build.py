@@ -3,7 +3,6 @@
 import fcntl
 import io
 import re
-import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import finegrain
 from finegrain import files
 from finegrain.errors import InputError
 from finegrain.report.site._published import published
-from finegrain.report.site._sources import HERE, Sources
+from finegrain.report.site._sources import HERE, Sources, copy
 
 MATHJAX = "sphinx-mathjax-offline"  # the distribution that carries it
 
@@ -85,7 +84,7 @@ def _sphinx(sources, folder):
 def _static(folder):
     """The kit's own style and script, and the part of MathJax that the pages load."""
     for path in (HERE / "static").iterdir():
-        _copy(path, folder / path.name)
+        copy(path, folder / path.name)
     try:
         carried = metadata.files(MATHJAX) or []
     except metadata.PackageNotFoundError:
@@ -93,10 +92,4 @@ def _static(folder):
     for file in carried:
         _, found, name = str(file).partition("static/mathjax/")
         if found and (name == "tex-chtml.js" or name.startswith("output/chtml/fonts/woff-v2/")):
-            _copy(Path(str(file.locate())), folder / "mathjax" / name)
-
-
-def _copy(source, target):
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+            copy(Path(str(file.locate())), folder / "mathjax" / name)

@@ -195,9 +195,14 @@ class Sources:
         """Show a file of the results; it stands below extra/, which Sphinx copies as it is."""
         path = self.folder / "extra" / name
         self.kept.add(path)
-        if not path.exists() or path.stat().st_mtime_ns != source.stat().st_mtime_ns:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, path)
+        copy(source, path)
+
+
+def copy(source, target):
+    """Bring a file up to date; one that is the same keeps its time, by which Sphinx knows what to write anew."""
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 def facts(page: Page) -> list[tuple[str, str]]:
