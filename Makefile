@@ -104,7 +104,7 @@ why: $(ENVIRONMENT) ## what made a notebook stale, a line for each reason: NB=re
 	@$(FINEGRAIN) why $(NB) --scale "$(SCALE)" --task "$(TASK)" --threads $(THREADS)
 
 test: $(ENVIRONMENT) lint ## lint, unit, method and fault tests, and every notebook at smoke scale; T="-k words" adds options
-	@$(PYTHON) -m pytest -n 2 --dist worksteal -q $(T)
+	@$(PRELOADED) $(PYTHON) -m pytest -n 2 --dist worksteal -q $(T)
 
 lint: $(ENVIRONMENT) ## what ruff and mypy find, notebooks included
 	@$(PYTHON) -m ruff check --quiet . && $(PYTHON) -m ruff format --quiet --check . && $(PYTHON) -m mypy

@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment():
-    """A shell's environment in which the checkout runs."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FINEGRAIN_SESSION", "PYTEST_"))}
+    """The environment in which the tests began, else no kernel is forked from what `make test` preloads."""
+    of_pytest = ("FINEGRAIN_SESSION", "PYTEST_", "COLUMNS", "LINES")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(of_pytest)}
     return kept | {"PYTHONPATH": str(ROOT / "lib")}
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from running import finegrain, smoke
+from running import finegrain, jargon, on_folder, smoke
 
 from finegrain.models import _registry
 from finegrain.run import notebooks, parameters, places, session
@@ -184,6 +184,19 @@ def check_published(file, path):
         claims = json.loads(path.read_text())["claims"]
         assert sum(claim["primary"] for claim in claims) <= 1
         assert {claim["verdict"] for claim in claims} <= set(session.VERDICTS)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("text_classification/")])
+def test_texts_of_a_users_own_are_enough(name, tmp_path):
+    classes = {"heron": "wader water", "rust": "iron air", "loaf": "flour oven", "canoe": "paddle river"}
+    for split, count in {"train": 40, "test": 12}.items():
+        texts = jargon(count * len(classes), 12)
+        labels = list(classes) * count
+        rows = {"text": [f"{text} {classes[label]} no {i}" for i, (text, label) in enumerate(zip(texts, labels))]}
+        pd.DataFrame(rows | {"label": labels}).to_csv(tmp_path / f"{split}.csv", index=False)
+    status, said = on_folder(name, tmp_path)
+    assert status == 0, said
+    assert len(pd.read_csv(tmp_path / "out/table.csv")) > 2
 
 
 def test_a_second_run_gives_the_same_bytes():
