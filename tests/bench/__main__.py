@@ -1,7 +1,8 @@
 """What the kit takes, beside what a user would take instead, in one run: `make bench` (B="kernel noop" for some rows).
 
 Arms of a row take turns, so that whatever else the computer does falls on all of them; a ratio is of neighbours in
-time, and its range over the repetitions is its spread. Writes table.csv, table.md, ratios.svg and run.json.
+time, and its range over the repetitions is its spread. Writes table.csv, table.md, ratios.svg and run.json; rows that
+are not measured stay as they were, if the processor and the lock file are the same.
 """
 
 import argparse
@@ -25,16 +26,16 @@ from finegrain.run import reads
 
 MODULES = (run_rows, library_rows, image_rows, statistics_rows, training_rows)
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
-COLUMNS = ["what", "against", "unit", "kit", "other", "ratio", "ratio low", "ratio high", "target", "met"]
+COLUMNS = ["row", "what", "against", "unit", "kit", "other", "ratio", "ratio low", "ratio high", "target", "met"]
 
 
-def record(row: rows.Row) -> dict:
-    """A line of the table."""
+def record(name: str, row: rows.Row) -> dict:
+    """A line of the table; name: of the row in ROWS, which may have several lines."""
     ratios = row.ratios()
     ratio = statistics.median(ratios)
     met = None if row.target is None else ("yes" if ratio >= row.target else "no")
     numbers = [statistics.median(row.kit), statistics.median(row.other), ratio, min(ratios), max(ratios)]
-    return dict(zip(COLUMNS, [row.what, row.against, row.unit, *numbers, row.target, met], strict=True))
+    return dict(zip(COLUMNS, [name, row.what, row.against, row.unit, *numbers, row.target, met], strict=True))
 
 
 def picture(table: pd.DataFrame):
@@ -62,14 +63,31 @@ def sentence(line: dict) -> str:
     )
 
 
-def publish(table: pd.DataFrame, folder, repeats: int) -> None:
+def circumstances(repeats: int) -> dict:
+    """What two rows of one table have in common."""
+    lock = files.digest(files.root() / "requirements.lock")
+    return {"cpu": reads.cpu(), "python": platform.python_version(), "requirements.lock": lock, "repeats": repeats}
+
+
+def published(folder, here: dict) -> list[dict]:
+    """The lines of the table in the folder, if they were measured under the circumstances `here`."""
+    try:
+        there = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        table = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values=[""])
+    except (OSError, ValueError):
+        return []
+    if list(table) != COLUMNS or any(there.get(name) != value for name, value in here.items()):
+        return []
+    return [{k: None if pd.isna(v) else v for k, v in line.items()} for line in table.to_dict("records")]
+
+
+def publish(table: pd.DataFrame, folder, here: dict) -> None:
     """Write the folder anew; after each row, since the whole takes long."""
     style.use_style()
     files.write_text(folder / "table.csv", tables.to_csv(table))
     files.write_text(folder / "table.md", tables.to_markdown(table, 2))
     files.write_text(folder / "ratios.svg", style.svg(picture(table), "Ratios of the kit to its peers, with targets"))
-    machine = {"cpu": reads.cpu(), "python": platform.python_version(), "repeats": repeats}
-    files.write_text(folder / "run.json", json.dumps({**machine, "versions": reads.versions()}, indent=1) + "\n")
+    files.write_text(folder / "run.json", json.dumps({**here, "versions": reads.versions()}, indent=1) + "\n")
 
 
 def main() -> None:
@@ -80,15 +98,19 @@ def main() -> None:
     parser.add_argument("--out", default="figures/bench")
     given = parser.parse_args()
     unknown = [name for name in given.rows if name not in ROWS]
+    order = {name: place for place, name in enumerate(ROWS)}
     if unknown:
         parser.error(f"there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
-    lines = []
+    here, folder = circumstances(given.repeats), files.root() / given.out
+    lines = published(folder, here)
     for name in given.rows or ROWS:
-        for row in ROWS[name](given.repeats):
-            lines.append(record(row))
-            sys.stdout.write(sentence(lines[-1]) + "\n")
+        found = [record(name, row) for row in ROWS[name](given.repeats)]
+        lines = sorted((*(line for line in lines if line["row"] != name), *found), key=lambda line: order[line["row"]])
+        for line in found:
+            sys.stdout.write(sentence(line) + "\n")
             sys.stdout.flush()
-            publish(pd.DataFrame(lines, columns=COLUMNS), files.root() / given.out, given.repeats)
+        if lines:
+            publish(pd.DataFrame(lines, columns=COLUMNS), folder, here)
     if not lines:
         raise SystemExit("nothing to compare with is installed here: the modules in tests/bench say what to install")
 
