@@ -149,7 +149,7 @@ def test_dot_is_the_scaled_product_of_two_means_or_of_two_first_states(method):
             for score, q, p in zip(found, QUERIES, PASSAGES, strict=True):
                 sides = [states_of(model, [2, *row, 3]) for row in (q, p)]
                 vectors = [side.mean(0) if pooling == "mean" else side[0] for side in sides]
-                close(score, (vectors[0] @ vectors[1]) / np.sqrt(8))
+                close(score, 5 / np.sqrt(8) * (vectors[0] @ vectors[1]))
 
 
 def test_colbert_is_a_plain_loop_over_the_querys_tokens_and_its_masks(method):
@@ -363,7 +363,7 @@ MUTATIONS = [
     (".encoder.layer[first:last]", ".encoder.layer[:last]"),
     ("part.repeat(times, *(part.dim() - 1) * [1])", "part.repeat_interleave(times, 0)"),
     (".view(times, len(queries))", ".view(len(queries), times).T"),
-    ("torch.tensor(body.width**-0.5)", "torch.tensor(1.0)"),
+    ("torch.tensor(5 * body.width**-0.5)", "torch.tensor(1.0)"),
     ("return (states[:, 0],)", "return (states[:, -1],)"),
     ("(states * present[..., None]).sum(1) / present", "states.sum(1) / present"),
     (" / present.sum(1, keepdim=True),)", " / present.shape[1],)"),
