@@ -338,9 +338,9 @@ def test_repeated_long_and_empty_texts_and_queries_without_an_answer_run(tmp_pat
 
 def test_an_empty_corpus_no_negatives_and_no_training_queries_are_told_in_one_sentence(tmp_path):
     awkward(tmp_path)
-    status, said = run(tmp_path, "split=1")
+    status, said = run(tmp_path, "training=1")
     assert status == 2
-    assert "leaves none that reads both; lower it" in said
+    assert "no training query has a candidate that is not labelled; give more documents" in said
     told_without_queries_or_documents(run, tmp_path, "train")
 
 
