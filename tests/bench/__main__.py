@@ -49,7 +49,7 @@ def picture(table: pd.DataFrame):
     axes.set_xscale("log")
     axes.set_yticks(shown.index, [f"{what}\nagainst {other}" for what, other in zip(shown.what, shown.against)])
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.set_xlabel("times as good as the other (1: equal)")
+    axes.set_xlabel("times as good as the other (1: equal)", loc="right")
     figure.legend(loc="outside upper right", ncols=2)
     return figure
 
