@@ -58,6 +58,15 @@ def beir(folder, texts):
         frame.to_csv(folder / f"qrels/{split}.tsv", sep="\t", index=False)
 
 
+def awkward(folder, length, fourth=None):
+    """A small BEIR folder: texts of so many words, one twice and one very long; `fourth` takes a place, if given."""
+    texts = jargon(60, length)
+    texts[1], texts[2] = texts[0], " ".join(texts * 4)
+    if fourth is not None:
+        texts[3] = fourth
+    beir(folder, texts)
+
+
 def told_without_queries_or_documents(run, folder, fold):
     """A BEIR folder without training queries, then without documents, is told in one sentence; nothing is written.
 

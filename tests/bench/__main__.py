@@ -102,16 +102,18 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
     here, folder = circumstances(given.repeats), files.root() / given.out
-    lines = published(folder, here)
+    lines, measured = published(folder, here), []
     for name in given.rows or ROWS:
         found = [record(name, row) for row in ROWS[name](given.repeats)]
+        if not found:  # no peer is installed
+            continue
+        measured += found
         lines = sorted((*(line for line in lines if line["row"] != name), *found), key=lambda line: order[line["row"]])
         for line in found:
             sys.stdout.write(sentence(line) + "\n")
             sys.stdout.flush()
-        if lines:
-            publish(pd.DataFrame(lines, columns=COLUMNS), folder, here)
-    if not lines:
+        publish(pd.DataFrame(lines, columns=COLUMNS), folder, here)
+    if not measured:
         raise SystemExit("nothing to compare with is installed here: the modules in tests/bench say what to install")
 
 

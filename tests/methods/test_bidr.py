@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from running import beir, jargon, on_folder, told_without_queries_or_documents
+from running import awkward, on_folder, told_without_queries_or_documents
 
 from finegrain import InputError
 from finegrain.seeding import generator, seeded
@@ -377,19 +377,12 @@ def test_candidates_come_in_the_order_of_their_floats_whatever_order_they_had(me
 # --- the whole notebook on awkward data -------------------------------------------------------------------------------
 
 
-def awkward(folder):
-    """A small BEIR folder with repeated and long texts."""
-    texts = jargon(60, 12)
-    texts[1], texts[2] = texts[0], " ".join(texts * 4)
-    beir(folder, texts)
-
-
 def run(folder, *more):
     return on_folder(NOTEBOOK, folder, *more)
 
 
 def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answer_runs(tmp_path):
-    awkward(tmp_path)
+    awkward(tmp_path, 12)
     status, said = run(tmp_path, "candidates=100")
     assert status == 0, said
     table = pd.read_csv(tmp_path / "out/table.csv").set_index("arm")
@@ -400,7 +393,7 @@ def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answ
 
 
 def test_an_empty_corpus_and_a_set_without_training_queries_are_told_in_one_sentence(tmp_path):
-    awkward(tmp_path)
+    awkward(tmp_path, 12)
     told_without_queries_or_documents(run, tmp_path, "train")
 
 

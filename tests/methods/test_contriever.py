@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from running import beir, jargon, on_folder, told_without_queries_or_documents
+from running import awkward, on_folder, told_without_queries_or_documents
 
 from finegrain import InputError
 from finegrain.seeding import generator, seeded
@@ -355,19 +355,12 @@ def test_crops_in_the_batch_give_both_sides_their_gradient(method):
 # --- the whole notebook on awkward data -------------------------------------------------------------------------------
 
 
-def awkward(folder):
-    """A small BEIR folder with repeated, long and empty texts."""
-    texts = jargon(60, 30)
-    texts[1], texts[2], texts[3] = texts[0], " ".join(texts * 4), ""
-    beir(folder, texts)
-
-
 def run(folder, *more):
     return on_folder(NOTEBOOK, folder, "queries=50", *more)
 
 
 def test_a_corpus_smaller_than_k_with_repeated_and_empty_texts_and_queries_without_an_answer_runs(tmp_path):
-    awkward(tmp_path)
+    awkward(tmp_path, 30, "")
     status, said = run(tmp_path)
     assert status == 0, said
     table = pd.read_csv(tmp_path / "out/table.csv").set_index("arm")
@@ -378,7 +371,7 @@ def test_a_corpus_smaller_than_k_with_repeated_and_empty_texts_and_queries_witho
 
 
 def test_an_empty_corpus_too_little_text_and_no_training_queries_are_told_in_one_sentence(tmp_path):
-    awkward(tmp_path)
+    awkward(tmp_path, 30, "")
     status, said = run(tmp_path, "chunk=32", "training=2")
     assert status == 2
     assert "do not fill a batch of 16 passages of 32; give more text" in said

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from running import beir, jargon, on_folder, told_without_queries_or_documents
+from running import awkward, on_folder, told_without_queries_or_documents
 
 from finegrain import InputError
 from finegrain.seeding import generator, seeded
@@ -314,19 +314,12 @@ def test_a_few_steps_bring_a_students_margins_to_the_teachers(method):
 # --- the whole notebook on awkward data -------------------------------------------------------------------------------
 
 
-def awkward(folder):
-    """A small BEIR folder with repeated, long and empty texts."""
-    texts = jargon(60, 30)
-    texts[1], texts[2], texts[3] = texts[0], " ".join(texts * 4), ""
-    beir(folder, texts)
-
-
 def run(folder, *more):
     return on_folder(NOTEBOOK, folder, "queries=50", *more)
 
 
 def test_repeated_long_and_empty_texts_and_queries_without_an_answer_run(tmp_path):
-    awkward(tmp_path)
+    awkward(tmp_path, 30, "")
     status, said = run(tmp_path, "depth=100")  # more candidates than there are documents
     assert status == 0, said
     table = pd.read_csv(tmp_path / "out/table.csv").set_index("arm")
@@ -337,7 +330,7 @@ def test_repeated_long_and_empty_texts_and_queries_without_an_answer_run(tmp_pat
 
 
 def test_an_empty_corpus_no_negatives_and_no_training_queries_are_told_in_one_sentence(tmp_path):
-    awkward(tmp_path)
+    awkward(tmp_path, 30, "")
     status, said = run(tmp_path, "training=1")
     assert status == 2
     assert "no training query has a candidate that is not labelled; give more documents" in said

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from running import beir, jargon, on_folder, told_without_queries_or_documents
+from running import awkward, on_folder, told_without_queries_or_documents
 
 from finegrain import InputError
 from finegrain.seeding import generator
@@ -280,11 +280,9 @@ def test_words_that_no_key_touches_change_no_score(method):
 # --- the whole notebook on awkward data -------------------------------------------------------------------------------
 
 
-def awkward(folder):
-    """A small BEIR folder with repeated texts, a long and a short one, and a query of which nothing stands in them."""
-    texts = jargon(60, 12)
-    texts[1], texts[2], texts[3] = texts[0], " ".join(texts * 4), "matrix"
-    beir(folder, texts)
+def awkward_with_a_strange_query(folder):
+    """A small BEIR folder with a text of one word, and a query of which nothing stands in any."""
+    awkward(folder, 12, "matrix")
     asked = (folder / "queries.jsonl").read_text().splitlines(keepends=True)
     asked[90] = json.dumps({"_id": "q090", "text": "日本 ☃"}) + "\n"
     (folder / "queries.jsonl").write_text("".join(asked))
@@ -295,7 +293,7 @@ def run(folder, *more):
 
 
 def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answer_runs(tmp_path):
-    awkward(tmp_path)
+    awkward_with_a_strange_query(tmp_path)
     status, said = run(tmp_path, "queries=24")
     assert status == 0, said
     table = pd.read_csv(tmp_path / "out/table.csv").set_index("arm")
@@ -305,7 +303,7 @@ def test_a_corpus_smaller_than_k_with_repeated_texts_and_queries_without_an_answ
 
 
 def test_an_empty_corpus_and_a_set_without_training_queries_are_told_in_one_sentence(tmp_path):
-    awkward(tmp_path)
+    awkward_with_a_strange_query(tmp_path)
     told_without_queries_or_documents(run, tmp_path, "train")
 
 
