@@ -59,16 +59,12 @@ def measure(run, qrels, measures=MEASURES) -> pd.DataFrame:
 
     qrels = qrels[qrels["query_id"].isin(queries)]
     run = run[run["query_id"].isin(queries)]
-    for_trec = pd.DataFrame(
-        {"query_id": run["query_id"], "doc_id": run["document_id"], "score": -run["rank"].astype(float)}
-    )
-    judged = pd.DataFrame(
-        {"query_id": qrels["query_id"], "doc_id": qrels["document_id"], "relevance": qrels["grade"].astype(int)}
-    )
+    ranked = _nested(run["query_id"], run["document_id"], -run["rank"].astype(float))
+    judged = _nested(qrels["query_id"], qrels["document_id"], qrels["grade"].astype(int))
     table = pd.DataFrame(0.0, index=pd.Index(queries, name="query_id"), columns=[str(m) for m in measures])
-    if len(for_trec):
+    if ranked:
         names = dict(zip(parsed, table.columns, strict=True))
-        found = [(m.query_id, names[m.measure], m.value) for m in ir_measures.iter_calc(parsed, judged, for_trec)]
+        found = [(m.query_id, names[m.measure], m.value) for m in ir_measures.iter_calc(parsed, judged, ranked)]
         by_query = pd.DataFrame(found, columns=["query_id", "measure", "value"])
         table.update(by_query.pivot(index="query_id", columns="measure", values="value"))
     return table.reset_index()
@@ -100,6 +96,18 @@ def recall_at_k(similarity, relevant, k) -> np.ndarray:
     first = (relevant & (similarity == best)).argmax(1)[:, None]
     before = np.arange(similarity.shape[1]) < first
     return ((similarity > best) | ((similarity == best) & before)).sum(1) < k
+
+
+def _nested(queries, documents, values):
+    """{query: {document: value}} of three columns, as trec_eval's code takes it; ir-measures makes it row by row."""
+    order = np.argsort(queries.to_numpy(object), kind="stable")
+    queries = queries.to_numpy(object)[order]
+    documents, values = documents.to_numpy(object)[order].tolist(), values.to_numpy()[order].tolist()
+    starts = np.flatnonzero(np.r_[True, queries[1:] != queries[:-1]]) if len(queries) else []
+    return {
+        queries[start]: dict(zip(documents[start:end], values[start:end], strict=True))
+        for start, end in zip(starts, [*starts[1:], len(queries)], strict=True)
+    }
 
 
 def _parsed(name):

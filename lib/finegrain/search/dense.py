@@ -7,7 +7,7 @@ import pandas as pd
 
 from finegrain.search import runs
 
-_QUERIES, _DOCUMENTS = 256, 2**16  # of a block of scores: 64 MiB
+_QUERIES, _DOCUMENTS = 1024, 4096  # of a block of scores: 16 MiB
 _DECIMALS = 6
 
 
@@ -21,7 +21,7 @@ def exact_search(
     """The run of the k documents with the largest inner product with each query.
 
     query_vectors: (Q, d) float32; document_vectors: (D, d) float32, in memory or memory-mapped (`numpy.memmap`), are
-    read in blocks, each once for 256 queries. Normalise them for cosine similarity.
+    read in blocks, each once for 1,024 queries. Normalise them for cosine similarity.
     Scores are rounded to 6 decimals before they are ranked: a product's last bits vary with the position in the
     matrix and the machine, and equal documents must tie.
 
@@ -32,22 +32,54 @@ def exact_search(
     place = runs.places(ids)
     rows = []
     for start in range(0, len(query_vectors), _QUERIES):
-        rows += _best_of_all(
-            np.asarray(query_vectors[start : start + _QUERIES], np.float32), document_vectors, place, k
-        )
+        queries = np.require(query_vectors[start : start + _QUERIES], np.float32, "CW")
+        rows += _best_of_all(queries, document_vectors, place, k)
     return runs.assemble(query_ids, ids, rows)
 
 
 def _best_of_all(queries, document_vectors, place, k):
-    """(columns, scores) of the k best documents of each query, block by block; ties by `place`."""
-    kept = [(np.zeros(0, np.int64), np.zeros(0, np.float32))] * len(queries)
+    """(columns, scores) of the k best documents of each query, block by block; ties by `place`.
+
+    Scores that cannot be among a query's best are dropped when they are made. The others are put by, and what a score
+    must reach rises whenever twice as many as are wanted have come together.
+    """
+    import torch
+
+    count = len(queries)
+    least = np.full(count, -np.inf, np.float32)
+    kept = np.zeros(0, np.int16), np.zeros(0, np.int64), np.zeros(0, np.float32)  # queries, columns, rounded scores
+    room = torch.empty(count, 0)  # for scores, and the same for all blocks: to ask for memory takes time
     for start in range(0, len(document_vectors), _DOCUMENTS):
-        block = np.asarray(document_vectors[start : start + _DOCUMENTS], np.float32)
-        scores = np.round(queries @ block.T, _DECIMALS)
-        for row, (columns, values) in enumerate(kept):
-            new = runs.best(scores[row], place[start : start + len(block)], k)
-            columns = np.concatenate([columns, new + start])
-            values = np.concatenate([values, scores[row][new]])
-            chosen = runs.best(values, place[columns], k)
-            kept[row] = columns[chosen], values[chosen]
-    return kept
+        block = np.require(document_vectors[start : start + _DOCUMENTS], np.float32, "CW")
+        if len(block) != room.shape[1]:
+            room = torch.empty(count, len(block))
+        scores = torch.mm(torch.from_numpy(queries), torch.from_numpy(block).T, out=room).numpy()
+        if start == 0 and k < len(block):
+            least = _bar(np.partition(scores, -k, axis=1)[:, -k])
+        found = np.flatnonzero(scores >= least[:, None])
+        rows, columns = np.divmod(found, len(block))
+        new = rows.astype(np.int16), columns + start, np.round(scores.ravel()[found], _DECIMALS)
+        kept = tuple(np.concatenate(both) for both in zip(kept, new, strict=True))
+        if len(kept[0]) > 2 * k * count:
+            least = _bar(_kth_best(kept[0], kept[2], k, count))
+            some = kept[2] >= least[kept[0]]
+            kept = tuple(part[some] for part in kept)
+    rows, columns, scores = kept
+    order = np.lexsort((place[columns], -scores, rows))
+    ends = np.searchsorted(rows[order], np.arange(count + 1))
+    best = [order[a:b][:k] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [(columns[some], scores[some]) for some in best]
+
+
+def _bar(worst):
+    """What a score must reach that may be as good as the worst of the k best so far, once both are rounded."""
+    return (worst - 1e-6 * (1 + np.abs(worst))).astype(np.float32)
+
+
+def _kth_best(rows, scores, k, count):
+    """The k-th best score of each query, -inf where there are fewer. rows: of which query a score is."""
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order].astype(np.int64)
+    table = np.full((count, max(k, np.bincount(rows).max())), -np.inf, np.float32)
+    table[rows, np.arange(len(rows)) - np.searchsorted(rows, np.arange(count))[rows]] = scores[order]
+    return np.partition(table, -k, axis=1)[:, -k]
