@@ -109,6 +109,37 @@ def test_exact_search_is_the_sorted_product_and_equal_documents_tie(monkeypatch)
     pd.testing.assert_frame_equal(exact_search(queries, documents, names, ids, k=50), found)
 
 
+@pytest.mark.parametrize("order", ["as drawn", "worst first", "best first"])
+@pytest.mark.parametrize("k", [1, 7, 40, 150])
+def test_exact_search_in_blocks_keeps_all_that_may_yet_win(order, k, monkeypatch):
+    """Blocks smaller than k and larger; documents that come ever nearer; scores that tie, at the border as well."""
+    rng = generator(1, "vectors")
+    queries, documents = rng.standard_normal((5, 2)), np.round(rng.standard_normal((120, 2)), 1)
+    if order != "as drawn":
+        documents = documents[np.argsort(documents @ queries[0])[:: 1 if order == "worst first" else -1]]
+    ids = [f"d{number:03d}" for number in rng.permutation(120)]
+    scores = np.round(queries.astype("f4") @ documents.astype("f4").T, 6)
+    expected = [sorted(range(120), key=lambda row: (-some[row], ids[row]))[:k] for some in scores]
+    monkeypatch.setattr("finegrain.search.dense._DOCUMENTS", 16)
+    found = exact_search(queries, documents, list("abcde"), ids, k=k)
+    assert found["document_id"].tolist() == [ids[row] for rows in expected for row in rows]
+    assert found["rank"].tolist() == [*range(1, min(k, 120) + 1)] * 5
+
+
+@pytest.mark.parametrize(("size", "step"), [(0.5, 1e-7), (100.0, 7.6e-6)])
+def test_exact_search_keeps_scores_that_round_to_the_same(size, step, monkeypatch):
+    """What is a little worse than the border and rounds to it may have the lower id."""
+    rng = generator(2, "vectors")
+    documents = (size + np.arange(64).repeat(3)[:, None] * step).astype("f4")
+    documents = documents[rng.permutation(len(documents))]
+    ids = [f"d{number:03d}" for number in range(len(documents))]
+    monkeypatch.setattr("finegrain.search.dense._DOCUMENTS", 64)
+    for k in (1, 4, 10, 50):
+        found = exact_search(np.ones((1, 1)), documents, ["q"], ids, k=k)
+        order = sorted(range(len(ids)), key=lambda row: (-np.round(documents[row, 0], 6), ids[row]))
+        assert found["document_id"].tolist() == [ids[row] for row in order[:k]]
+
+
 def test_fusion_adds_reciprocal_ranks():
     one = run(("q", "a", 9.0, 1), ("q", "b", 8.0, 2), ("r", "a", 1.0, 1))
     two = run(("q", "b", 0.3, 1), ("q", "c", 0.1, 2), ("s", "x", 1.0, 1))

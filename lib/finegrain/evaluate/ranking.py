@@ -4,6 +4,8 @@ A run is a frame with the columns query_id, document_id, score, rank (1 is best)
 grade. The measures are those of ir-measures over trec_eval's code, under the names that ir-measures parses.
 """
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -103,10 +105,10 @@ def _nested(queries, documents, values):
     order = np.argsort(queries.to_numpy(object), kind="stable")
     queries = queries.to_numpy(object)[order]
     documents, values = documents.to_numpy(object)[order].tolist(), values.to_numpy()[order].tolist()
-    starts = np.flatnonzero(np.r_[True, queries[1:] != queries[:-1]]) if len(queries) else []
+    ends = [*np.flatnonzero(queries[1:] != queries[:-1]) + 1, len(queries)] if len(queries) else []
     return {
         queries[start]: dict(zip(documents[start:end], values[start:end], strict=True))
-        for start, end in zip(starts, [*starts[1:], len(queries)], strict=True)
+        for start, end in itertools.pairwise([0, *ends])
     }
 
 

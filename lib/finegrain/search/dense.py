@@ -1,5 +1,6 @@
 """Dense search: the largest inner products, exactly."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,7 +68,7 @@ def _best_of_all(queries, document_vectors, place, k):
     rows, columns, scores = kept
     order = np.lexsort((place[columns], -scores, rows))
     ends = np.searchsorted(rows[order], np.arange(count + 1))
-    best = [order[a:b][:k] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    best = [order[a:b][:k] for a, b in itertools.pairwise(ends)]
     return [(columns[some], scores[some]) for some in best]
 
 
