@@ -109,6 +109,15 @@ def test_exact_search_is_the_sorted_product_and_equal_documents_tie(monkeypatch)
     pd.testing.assert_frame_equal(exact_search(queries, documents, names, ids, k=50), found)
 
 
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [([], "at least one document; give some"), (["", "the", "a b"], "no document holds a word of two letters or more")],
+)
+def test_bm25_without_words_is_told(texts, told):
+    with pytest.raises(InputError, match=told):
+        BM25(pd.Series(texts, index=[str(number) for number in range(len(texts))], dtype=object))
+
+
 @pytest.mark.parametrize("order", ["as drawn", "worst first", "best first"])
 @pytest.mark.parametrize("k", [1, 7, 40, 150])
 def test_exact_search_in_blocks_keeps_all_that_may_yet_win(order, k, monkeypatch):

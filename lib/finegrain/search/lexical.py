@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
+from finegrain.errors import InputError
 from finegrain.search import runs
 
 
@@ -19,7 +20,7 @@ class BM25:
 
     documents: texts, index = document ids.
     k1, b: saturation and length normalisation; Lucene uses 0.9, 0.4 or 1.2, 0.75; bm25s and we 1.5, 0.75.
-    Raises ValueError without documents.
+    Raises InputError without documents, or if none holds a word.
 
     >>> index = BM25(pd.Series({"a": "sorts an array", "b": "plots a histogram"}))
     >>> index.search(pd.Series({"q": "sorting arrays"}), k=10)["document_id"].tolist()
@@ -30,12 +31,17 @@ class BM25:
         import bm25s
 
         if not len(documents):
-            raise ValueError("BM25 needs at least one document")
+            raise InputError("BM25 needs at least one document; give some")
         self.document_ids = np.asarray(documents.index, dtype=object)
         self._place = runs.places(self.document_ids)
         logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells each step where a root logger listens
         self._index = bm25s.BM25(method="lucene", k1=k1, b=b)
-        self._index.index(_words(documents), show_progress=False)
+        words = _words(documents, numbered=True)
+        if not any(words.ids):
+            raise InputError(
+                "no document holds a word of two letters or more that is no English stop word; give other texts"
+            )
+        self._index.index(words, show_progress=False)
 
     @property
     def bytes(self) -> int:
@@ -53,10 +59,11 @@ class BM25:
         return runs.assemble(queries.index, self.document_ids, rows)
 
 
-def _words(texts):
+def _words(texts, numbered=False):
+    """The words of each text, or their numbers and the vocabulary."""
     import bm25s
     import Stemmer
 
     return bm25s.tokenize(
-        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
+        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=numbered, show_progress=False
     )
