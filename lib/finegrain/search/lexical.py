@@ -38,9 +38,7 @@ class BM25:
         self._index = bm25s.BM25(method="lucene", k1=k1, b=b)
         words = _words(documents, numbered=True)
         if not any(words.ids):
-            raise InputError(
-                "no document holds a word of two letters or more that is no English stop word; give other texts"
-            )
+            raise InputError("no document holds a word (two letters or more, no English stop word); give other texts")
         self._index.index(words, show_progress=False)
 
     @property
