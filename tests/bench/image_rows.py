@@ -24,6 +24,7 @@ def images(repeats):
     data = load("glyphs", "images")
     model = load_image_text("glyph-clip", device="cpu")
     model = dataclasses.replace(model, cache=False)
+    plain = copy.deepcopy(model.model).to(memory_format=torch.contiguous_format)  # as open_clip makes it
     some = np.random.default_rng(0).choice(len(data), IMAGES, replace=False)
     arrays = data.images[some]
     pictures = [Image.fromarray(one) for one in arrays]
@@ -33,7 +34,7 @@ def images(repeats):
         found = []
         for start in range(0, IMAGES, 256):
             batch = torch.stack([model.preprocess(picture) for picture in pictures[start : start + 256]])
-            found.append(model.model.encode_image(batch, normalize=True))
+            found.append(plain.encode_image(batch, normalize=True))
         return torch.cat(found).numpy()
 
     apart = float(np.abs(model.encode_image(arrays) - loop()).max()) * model.logit_scale
@@ -48,7 +49,7 @@ def images(repeats):
     def theirs():
         call = [lambda name, form=form: form.format(name) for form in forms]
         build = open_clip.build_zero_shot_classifier
-        return build(model.model, model.tokenizer, names, call, num_classes_per_batch=10, device="cpu").numpy().T
+        return build(plain, model.tokenizer, names, call, num_classes_per_batch=10, device="cpu").numpy().T
 
     apart = float(np.abs(class_embeddings(model, prompts) - theirs()).max()) * model.logit_scale
     taken = in_turn(repeats, lambda: class_embeddings(model, prompts), theirs)
@@ -80,11 +81,14 @@ def step(repeats):
     def ours():
         fit(copy.deepcopy(kit.model), batches, loss, steps=STEPS, learning_rate=1e-3)
 
+    plain = copy.deepcopy(kit.model).to(memory_format=torch.contiguous_format)  # as open_clip makes it
+    as_loaded = [(pictures.contiguous(), texts) for pictures, texts in batches]
+
     def theirs():
-        model = copy.deepcopy(kit.model).train()
+        model = copy.deepcopy(plain).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6)
         contrast = open_clip.ClipLoss()
-        for pictures, texts in batches:
+        for pictures, texts in as_loaded:
             optimizer.zero_grad()
             contrast(*model(pictures, texts)).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,5 +1,7 @@
 """Image-text models through open_clip's local folders: equal after loading, refused without weights."""
 
+import copy
+import dataclasses
 import json
 import shutil
 
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from torch.nn.functional import normalize
 from transformers import PreTrainedTokenizerFast
 
 from finegrain.errors import InputError
@@ -93,6 +96,20 @@ def test_a_text_does_not_depend_on_the_texts_beside_it(loaded):
     together = loaded.encode_text(CAPTIONS)
     np.testing.assert_allclose(loaded.encode_text(CAPTIONS[::-1])[::-1], together, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+
+
+def test_texts_are_read_without_the_padding_that_all_have_and_whole_where_that_would_matter(loaded):
+    texts = ["a", "a cat on a mat", "a cat"]
+    tokens = loaded.tokenizer(texts)
+    assert tokens[:, -1].eq(0).all()  # all are padded
+    with torch.inference_mode():
+        whole = loaded.model.encode_text(tokens)
+        torch.testing.assert_close(normalize(loaded._read(tokens)), normalize(whole), atol=1e-6, rtol=1e-5)
+        blind = copy.deepcopy(loaded.model)
+        blind.attn_mask = None  # each token looks at the padding as well
+        seeing = dataclasses.replace(loaded, model=blind)
+        torch.testing.assert_close(seeing._read(tokens), blind.encode_text(tokens))
+        assert (blind.encode_text(tokens) - whole).abs().max() > 1e-4
 
 
 def test_class_embeddings_equal_open_clips_zero_shot_classifier(loaded):
