@@ -211,14 +211,6 @@ def cosine(one, other):
     return one @ other / np.linalg.norm(one) / np.linalg.norm(other)
 
 
-def test_tk_wants_words_as_wide_as_states(method):
-    from transformers import MobileBertConfig, MobileBertModel
-
-    config = MobileBertConfig(vocab_size=60, hidden_size=8, embedding_size=4, num_hidden_layers=1, true_hidden_size=8)
-    with pytest.raises(InputError, match="this backbone's have 4 and 8 numbers, so give another one"):
-        method.TK(method.Body(MobileBertModel(config), ENDS))
-
-
 # --- PreTT and CAT ----------------------------------------------------------------------------------------------------
 
 
@@ -419,8 +411,8 @@ MUTATIONS = [
     ("normalize(mixture, dim=-1)", "mixture"),
     ("(2 * 0.1**2)", "0.1**2"),
     ("(kernels * passages[1][:, None, :, None]).sum(2)", "kernels.sum(2)"),
-    ("100 * counts / passages[1].sum(1).clamp(min=1)[:, None, None]", "100 * counts / passages[1].shape[1]"),
-    ("counts.clamp(min=1e-10).log2()", "(1 + counts).log2()"),
+    ("100 * tf / passages[1].sum(1).clamp(min=1)[:, None, None]", "100 * tf / passages[1].shape[1]"),
+    ("tf.clamp(min=1e-10).log2()", "(1 + tf).log2()"),
     ("(pooled * queries[1][..., None]).sum(1)", "pooled.sum(1)"),
     ("self.body.embed(rows, asked, 0 if asked else 1,", "self.body.embed(rows, asked, 0,"),
     ("0 if asked else self.start)", "0)"),
