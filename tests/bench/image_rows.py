@@ -16,6 +16,11 @@ IMAGES, CLASSES, TEMPLATES = 2048, 1000, 80
 BATCH, STEPS = 128, 20  # of training
 
 
+def as_open_clip_makes_it(model):
+    """A copy of the kit's model with the memory layout that open_clip's loader leaves, for what is open_clip's own."""
+    return copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+
+
 def images(repeats):
     """Images through glyph-clip, and a classifier of a thousand classes by eighty templates."""
     import open_clip
@@ -24,7 +29,7 @@ def images(repeats):
     data = load("glyphs", "images")
     model = load_image_text("glyph-clip", device="cpu")
     model = dataclasses.replace(model, cache=False)
-    plain = copy.deepcopy(model.model).to(memory_format=torch.contiguous_format)  # as open_clip makes it
+    plain = as_open_clip_makes_it(model.model)
     some = np.random.default_rng(0).choice(len(data), IMAGES, replace=False)
     arrays = data.images[some]
     pictures = [Image.fromarray(one) for one in arrays]
@@ -81,14 +86,13 @@ def step(repeats):
     def ours():
         fit(copy.deepcopy(kit.model), batches, loss, steps=STEPS, learning_rate=1e-3)
 
-    plain = copy.deepcopy(kit.model).to(memory_format=torch.contiguous_format)  # as open_clip makes it
-    as_loaded = [(pictures.contiguous(), texts) for pictures, texts in batches]
+    plain_batches = [(pictures.contiguous(), texts) for pictures, texts in batches]
 
     def theirs():
-        model = copy.deepcopy(plain).train()
+        model = as_open_clip_makes_it(kit.model).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6)
         contrast = open_clip.ClipLoss()
-        for pictures, texts in as_loaded:
+        for pictures, texts in plain_batches:
             optimizer.zero_grad()
             contrast(*model(pictures, texts)).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
