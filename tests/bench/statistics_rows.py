@@ -1,4 +1,7 @@
-"""Rows of measures and statistics, and how time grows with the work."""
+"""Rows of measures and statistics, and how time grows with the work.
+
+ranx is no part of the lock, and is left out where it is absent: `pip install ranx==0.3.21`.
+"""
 
 import contextlib
 
@@ -6,7 +9,9 @@ import numpy as np
 import pandas as pd
 from rows import Row, in_turn, seconds
 
+from finegrain.data import load
 from finegrain.evaluate import estimates, measure
+from finegrain.models import load_text_encoder
 from finegrain.search import exact_search
 
 QUERIES, DEPTH, JUDGED = 10_000, 1000, 20  # of a run
@@ -88,10 +93,14 @@ def intervals(repeats):
 
 
 def growth(repeats):
-    """Exponents: how the time of search and of statistics grows from the work to a hundred times the work."""
+    """Exponents: how the time of embedding, search and statistics grows from the work to a hundred times the work."""
     rng = np.random.default_rng(0)
-    sizes = (3_000, 30_000, 300_000)
-    vectors = rng.standard_normal((max(sizes), 64), dtype=np.float32)
+    few, many = (10, 100, 1000), (3_000, 30_000, 300_000)
+    texts, encoder = load("docstrings", "texts").texts[: few[0]], load_text_encoder("minilm", device="cpu", cache=False)
+    vectors = rng.standard_normal((many[-1], 64), dtype=np.float32)
+
+    def embedding(size):  # the same texts over and over: of the same length
+        return lambda: encoder.encode_text([texts[number % len(texts)] for number in range(size)])
 
     def search(size):
         names = [str(i) for i in range(size)]
@@ -102,10 +111,14 @@ def growth(repeats):
         table = pd.DataFrame({"arm": "one", "seed": None, "item": items, "cluster": items, "value": rng.random(size)})
         return lambda: estimates(table, ["value"])
 
-    for what, work in (("exact search", search), ("intervals", statistics)):
+    for what, work, sizes in (
+        ("embedding", embedding, few),
+        ("exact search", search, many),
+        ("intervals", statistics, many),
+    ):
         taken = []
         for _ in range(repeats):
-            times = [min(seconds(work(size)) for _ in range(3)) for size in sizes]
+            times = [min(seconds(work(size)) for _ in range(1 if size == few[-1] else 3)) for size in sizes]
             taken.append(float(np.polyfit(np.log(sizes), np.log(times), 1)[0]))
         yield Row(f"{what}: exponent from {sizes[0]:,} to {sizes[-1]:,}", "its limit", "", taken, [1.05] * repeats, 1)
 

@@ -33,9 +33,8 @@ def tokenizer_of_captions():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", unk_token="<unk>")
 
 
-@pytest.fixture(scope="module")
-def original():
-    vision = {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16}
+def built(**vision):
+    """A small model with such an image tower, and its configuration."""
     text = {"context_length": 8, "vocab_size": 20, "width": 32, "heads": 2, "layers": 1}
     text |= {"pool_type": "eos", "eos_id": 2, "hf_tokenizer_name": "beside"}
     config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text}
@@ -43,15 +42,22 @@ def original():
         return open_clip.CLIP(**json.loads(json.dumps(config))).eval(), config
 
 
-@pytest.fixture(scope="module")
-def folder(original, tmp_path_factory):
-    model, config = original
-    folder = tmp_path_factory.mktemp("clip")
+def saved(model, config, folder):
     preprocess = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7], "interpolation": "bilinear", "resize_mode": "squash"}
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
     save_file(model.state_dict(), folder / "open_clip_model.safetensors", {"format": "pt"})
     tokenizer_of_captions().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def original():
+    return built(image_size=16, patch_size=8, width=32, layers=1, head_width=16)
+
+
+@pytest.fixture(scope="module")
+def folder(original, tmp_path_factory):
+    return saved(*original, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
@@ -92,24 +98,61 @@ def test_arrays_and_pictures_give_the_same_vectors(loaded, channels):
     assert loaded.encode_image(images[:0]).shape == (0, 24)
 
 
+def test_many_images_go_through_convolutions_that_hold_the_batch_norms(tmp_path, monkeypatch):
+    """The same vectors, of the weights that the model has by then."""
+    model, config = built(image_size=32, layers=[1, 1, 1, 1], width=8, head_width=8)
+    loaded = dataclasses.replace(load_image_text(f"local-dir:{saved(model, config, tmp_path)}"), cache=False)
+    images, before, norms = drawings(32), None, []
+    count = torch.nn.BatchNorm2d.forward
+    monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", lambda self, x: norms.append(self) or count(self, x))
+    for seed in range(2):
+        with seeded(seed):
+            for norm in [part for part in loaded.model.modules() if isinstance(part, torch.nn.BatchNorm2d)]:
+                norm.running_mean.normal_()
+                norm.running_var.uniform_(0.5, 2)
+                norm.weight.data.normal_()
+        few = loaded.encode_image(images, batch_size=3)
+        assert norms
+        norms.clear()
+        many = loaded.encode_image(images, batch_size=2)
+        assert not norms
+        np.testing.assert_allclose(many, few, atol=1e-5)
+        assert before is None or np.abs(many - before).max() > 0.01
+        before = many
+
+
 def test_a_text_does_not_depend_on_the_texts_beside_it(loaded):
     together = loaded.encode_text(CAPTIONS)
     np.testing.assert_allclose(loaded.encode_text(CAPTIONS[::-1])[::-1], together, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
 
 
-def test_texts_are_read_without_the_padding_that_all_have_and_whole_where_that_would_matter(loaded):
-    texts = ["a", "a cat on a mat", "a cat"]
-    tokens = loaded.tokenizer(texts)
-    assert tokens[:, -1].eq(0).all()  # all are padded
+@pytest.mark.parametrize(("pool", "end"), [("eos", 2), ("eos", 0), ("argmax", None)])
+def test_texts_are_read_up_to_where_the_last_ends_and_whole_where_that_would_matter(loaded, pool, end):
+    tokens = loaded.tokenizer(["a", "a cat on a mat", "a cat"])
+    assert tokens[:, -1].eq(0).all()  # all are padded, with what is the end where that is 0
+    model = copy.deepcopy(loaded.model)
+    model.text_pool_type, model.text_eos_id = pool, end
     with torch.inference_mode():
-        whole = loaded.model.encode_text(tokens)
-        torch.testing.assert_close(normalize(loaded._read(tokens)), normalize(whole), atol=1e-6, rtol=1e-5)
-        blind = copy.deepcopy(loaded.model)
-        blind.attn_mask = None  # each token looks at the padding as well
-        seeing = dataclasses.replace(loaded, model=blind)
-        torch.testing.assert_close(seeing._read(tokens), blind.encode_text(tokens))
-        assert (blind.encode_text(tokens) - whole).abs().max() > 1e-4
+        whole = model.encode_text(tokens)
+        read = dataclasses.replace(loaded, model=model)._read(tokens)
+        torch.testing.assert_close(normalize(read), normalize(whole), atol=1e-6, rtol=1e-5)
+        model.attn_mask = None  # each token looks at the padding as well
+        seeing = dataclasses.replace(loaded, model=model)
+        torch.testing.assert_close(seeing._read(tokens), model.encode_text(tokens))
+        assert (model.encode_text(tokens) - whole).abs().max() > 1e-4
+
+
+def test_what_follows_the_end_of_the_longest_text_is_not_computed(loaded, monkeypatch):
+    widths = []
+    count = type(loaded.model.transformer).forward
+    monkeypatch.setattr(
+        type(loaded.model.transformer),
+        "forward",
+        lambda self, x, **more: widths.append(x.shape[1]) or count(self, x, **more),
+    )
+    loaded._encode_texts(["a", "a cat on"], 2)
+    assert widths == [5]  # start, three words, end; of eight
 
 
 def test_class_embeddings_equal_open_clips_zero_shot_classifier(loaded):

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import Stemmer
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from finegrain import InputError
-from finegrain.search import BM25, exact_search, fuse, read_trec, run_from_scores, write_trec
+from finegrain.search import BM25, dense, exact_search, fuse, read_trec, run_from_scores, write_trec
 from finegrain.seeding import generator
 
 DOCUMENTS = pd.Series(
@@ -91,6 +92,15 @@ def test_a_document_with_score_minus_infinity_is_left_out():
     assert found["document_id"].tolist() == ["b"]
 
 
+@pytest.fixture(params=["float32", "bfloat16"])
+def products(request, monkeypatch):
+    """What exact search looks for candidates in, whatever this processor is good at and however few the queries."""
+    monkeypatch.setattr("finegrain.search.dense._FEW", 0)
+    monkeypatch.setattr("finegrain.search.dense.pick_dtype", lambda *_: getattr(torch, request.param))
+    return request.param
+
+
+@pytest.mark.usefixtures("products")
 def test_exact_search_is_the_sorted_product_and_equal_documents_tie(monkeypatch):
     rng = generator(0, "vectors")
     queries, documents = rng.standard_normal((30, 24)), rng.standard_normal((200, 24))
@@ -113,6 +123,7 @@ def test_bm25_without_words_is_told(texts, told):
         BM25(pd.Series(texts, index=[str(number) for number in range(len(texts))], dtype=object))
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("order", ["as drawn", "worst first", "best first"])
 @pytest.mark.parametrize("k", [1, 7, 40, 150])
 def test_exact_search_in_blocks_keeps_all_that_may_yet_win(order, k, monkeypatch):
@@ -130,6 +141,7 @@ def test_exact_search_in_blocks_keeps_all_that_may_yet_win(order, k, monkeypatch
     assert found["rank"].tolist() == [*range(1, min(k, 120) + 1)] * 5
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize(("size", "step"), [(0.5, 1e-7), (100.0, 7.6e-6)])
 def test_exact_search_keeps_scores_that_round_to_the_same(size, step, monkeypatch):
     """What is a little worse than the border and rounds to it may have the lower id."""
@@ -142,6 +154,46 @@ def test_exact_search_keeps_scores_that_round_to_the_same(size, step, monkeypatc
         found = exact_search(np.ones((1, 1)), documents, ["q"], ids, k=k)
         order = sorted(range(len(ids)), key=lambda row: (-np.round(documents[row, 0], 6), ids[row]))
         assert found["document_id"].tolist() == [ids[row] for row in order[:k]]
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+def test_exact_search_by_products_in_bfloat16_finds_the_same(spread, monkeypatch):
+    """Vectors of one length and of very different ones."""
+    rng = generator(3, "vectors")
+    queries, documents = rng.standard_normal((200, 32)), rng.standard_normal((3000, 32))
+    documents *= np.exp(spread * rng.standard_normal((3000, 1)))
+    names, ids = [f"q{number}" for number in range(200)], [f"d{number}" for number in range(3000)]
+    monkeypatch.setattr("finegrain.search.dense._DOCUMENTS", 500)
+    monkeypatch.setattr("finegrain.search.dense.pick_dtype", lambda *_: torch.float32)
+    expected = exact_search(queries, documents, names, ids, k=10)
+    answers, near = [], dense._Half.near
+    monkeypatch.setattr("finegrain.search.dense.pick_dtype", lambda *_: torch.bfloat16)
+    monkeypatch.setattr(dense._Half, "near", lambda *given: answers.append(near(*given)) or answers[-1])
+    found = exact_search(queries, documents, names, ids, k=10)
+    assert len(answers) == 5
+    assert all(0 < len(rows) < 0.1 * 200 * 500 for rows, _ in answers)
+    pd.testing.assert_frame_equal(found, expected, atol=3e-6)
+
+
+@pytest.mark.parametrize("off", ["queries", "documents", "both"])
+def test_no_product_is_lost_to_the_rounding_of_its_vectors(off):
+    """Numbers just below where they would be rounded up; the product of the rounded ones is rounded down as well."""
+    below = np.full(64, 1 + 0.99 * 2.0**-8, np.float32)
+    exact = np.ones(64, np.float32)
+    exact[0] = 1.2421875  # makes the sum of all 64.24, which is 64 in bfloat16
+    queries = (exact if off == "documents" else below) * np.array([[1], [4], [2.0**-10]], np.float32)
+    block = np.zeros((50, 64), np.float32)
+    block[7] = exact if off == "queries" else below
+    rows, columns = dense._Half(queries).near(block, np.vecdot(queries.astype(float), block[7]).astype("f4"))
+    assert rows.tolist() == [0, 1, 2]
+    assert columns.tolist() == [7, 7, 7]
+
+
+def test_products_in_bfloat16_are_not_asked_where_they_would_not_pay():
+    half = dense._Half(np.ones((1, 1), np.float32))
+    assert half.near(np.ones((9, 1), np.float32), np.array([0.5], np.float32)) is None  # all are near
+    negative = np.array([[-0.25]] * 50 + [[-1]], np.float32)
+    assert half.near(negative, np.array([-0.5], np.float32)) is None
 
 
 def test_fusion_adds_reciprocal_ranks():

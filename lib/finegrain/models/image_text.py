@@ -31,6 +31,8 @@ from finegrain.models._registry import MADE_BY
 from finegrain.models.sources import find_model, snapshot
 from finegrain.run import reads
 
+_MANY = 2  # batches, from which the copy of a tower that is faster pays for its making
+
 
 @runtime_checkable
 class EncodesImagesAndText(Protocol):
@@ -83,7 +85,14 @@ class ImageTextModel:
         return [self.name, self.digest, str(self.device), str(self.dtype)]
 
     def _encode_images(self, images, batch_size):
-        return self._encode(images, self._pixels, self.model.encode_image, batch_size)
+        from open_clip.modified_resnet import ModifiedResNet
+        from torch.fx.experimental.optimization import fuse
+
+        encode = self.model.encode_image
+        if isinstance(self.model.visual, ModifiedResNet) and len(images) > _MANY * batch_size:
+            # A copy whose convolutions do what its batch norms do, which only scale and shift by now.
+            encode = fuse(self.model.visual)
+        return self._encode(images, self._pixels, encode, batch_size)
 
     def _encode_texts(self, texts, batch_size):
         return self._encode(texts, self.tokenizer, self._read, batch_size)
@@ -99,7 +108,7 @@ class ImageTextModel:
         return np.concatenate(vectors)
 
     def _read(self, tokens):
-        """The text tower over tokens (n, L), without the last columns if they pad all texts.
+        """The text tower over tokens (n, L), without the last columns if all texts end before them.
 
         A causal tower that reads a text's vector at its end gives the same vector without what follows.
         """
@@ -108,13 +117,14 @@ class ImageTextModel:
         mask = getattr(self.model, "attn_mask", None)  # other towers than open_clip's own have none here
         if mask is None or self.model.text_pool_type not in ("argmax", "eos"):
             return self.model.encode_text(tokens)
-        used = int(tokens.ne(0).any(0).nonzero().max()) + 1
+        end = tokens if self.model.text_pool_type == "argmax" else tokens.eq(self.model.text_eos_id).int()
+        used = 1 + int(end.argmax(dim=1).max())
         short = {"positional_embedding": self.model.positional_embedding[:used], "attn_mask": mask[:used, :used]}
         found = torch.func.functional_call(self.model, short, (None, tokens[:, :used]))
         return found["text_features"] if isinstance(found, dict) else found[1]
 
     def _pixels(self, images):
-        """The tensor (n, 3, h, w) that the image tower reads."""
+        """The tensor (n, 3, h, w) that the image tower reads: what `preprocess` gives for each image."""
         import torch
 
         size = self.model.visual.image_size
@@ -123,8 +133,9 @@ class ImageTextModel:
             from PIL import Image
 
             images = [Image.fromarray(i) if isinstance(i, np.ndarray) else i for i in images]
-            return torch.stack([self.preprocess(image) for image in images])
-        # Already of the right size: what `preprocess` does, for the whole batch at once.
+            for shape in self.preprocess.transforms[:-2]:  # its last two, as open_clip makes it, are those below
+                images = [shape(image) for image in images]
+            images = np.stack(images)
         config = self.model.visual.preprocess_cfg
         pixels = torch.from_numpy(np.ascontiguousarray(images)).float().div(255)
         pixels = pixels[:, None].expand(-1, 3, -1, -1) if pixels.ndim == 3 else pixels.movedim(-1, 1)

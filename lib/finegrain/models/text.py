@@ -67,11 +67,10 @@ def text_vectors(encoder: TextEncoder, texts: list[str], batch_tokens: int, prog
     encode = {None: model.encode, "query": model.encode_query, "document": model.encode_document}[encoder.role]
 
     def work(batch_size):
-        return encode(texts, batch_size=batch_size, show_progress_bar=progress, convert_to_tensor=True)
+        return encode(texts, batch_size=batch_size, show_progress_bar=progress)
 
     batch_size = max(1, batch_tokens // encoder.max_length)
     vectors = halving(work, batch_size, encoder.device, f"{encoder.name}: one text of {encoder.max_length} tokens")
-    vectors = vectors.float().cpu().numpy()
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 

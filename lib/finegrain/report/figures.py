@@ -95,7 +95,7 @@ def reliability_diagram(tables: dict, *, title: str = ""):
     tables: arm -> the frame of `finegrain.evaluate.reliability`.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.8, 4.6))
+        figure = Figure(figsize=(4.8, 5.3))
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", marker="", label="calibrated")
         for i, (arm, table) in enumerate(tables.items()):
@@ -108,7 +108,7 @@ def reliability_diagram(tables: dict, *, title: str = ""):
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=title)
         axes.set_xlabel("confidence (mean probability in the bin)")
         axes.set_ylabel("accuracy (share of the bin's items)")
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.12), ncols=2)
     return figure
 
 
