@@ -2,7 +2,8 @@
 
 Arms of a row take turns, so that whatever else the computer does falls on all of them; a ratio is of neighbours in
 time, and its range over the repetitions is its spread. Writes table.csv, table.md, ratios.svg and run.json; rows that
-are not measured stay as they were, if the processor and the lock file are the same.
+are not measured stay as they were, if the processor and the lock file are the same. "profile" is no row, but says in
+profile.csv and profile.md where the time of three of them goes.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import image_rows
 import library_rows
 import matplotlib.pyplot as plt
 import pandas as pd
+import profiles
 import rows
 import run_rows
 import statistics_rows
@@ -26,6 +28,8 @@ from finegrain.run import reads
 
 MODULES = (run_rows, library_rows, image_rows, statistics_rows, training_rows)
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
+PROFILE = "profile"
+NAMES = (*ROWS, PROFILE)
 COLUMNS = ["row", "what", "against", "unit", "kit", "other", "ratio", "ratio low", "ratio high", "target", "met"]
 
 
@@ -93,17 +97,18 @@ def publish(table: pd.DataFrame, folder, here: dict) -> None:
 def main() -> None:
     """Measure the rows asked for, print each as it is done, and write the folder."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="*", help=f"some of {', '.join(ROWS)}; none means all")
+    parser.add_argument("rows", nargs="*", help=f"some of {', '.join(NAMES)}; none means all")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", default="figures/bench")
     given = parser.parse_args()
-    unknown = [name for name in given.rows if name not in ROWS]
+    unknown = [name for name in given.rows if name not in NAMES]
     order = {name: place for place, name in enumerate(ROWS)}
     if unknown:
-        parser.error(f"there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
+        parser.error(f"there is no row {unknown[0]!r}; there are {', '.join(NAMES)}")
     here, folder = circumstances(given.repeats), files.root() / given.out
     lines, measured = published(folder, here), []
-    for name in given.rows or ROWS:
+    asked = given.rows or NAMES
+    for name in (name for name in asked if name != PROFILE):
         found = [record(name, row) for row in ROWS[name](given.repeats)]
         if not found:  # no peer is installed
             continue
@@ -113,7 +118,11 @@ def main() -> None:
             sys.stdout.write(sentence(line) + "\n")
             sys.stdout.flush()
         publish(pd.DataFrame(lines, columns=COLUMNS), folder, here)
-    if not measured:
+    if PROFILE in asked:
+        table = profiles.table()
+        files.write_text(folder / "profile.csv", tables.to_csv(table))
+        files.write_text(folder / "profile.md", tables.to_markdown(table, 2))
+    elif not measured:
         raise SystemExit("nothing to compare with is installed here: the modules in tests/bench say what to install")
 
 

@@ -21,17 +21,20 @@ def as_open_clip_makes_it(model):
     return copy.deepcopy(model).to(memory_format=torch.contiguous_format)
 
 
+def glyphs():
+    """glyph-clip, some images, and the data that they are of."""
+    data = load("glyphs", "images")
+    model = dataclasses.replace(load_image_text("glyph-clip", device="cpu"), cache=False)
+    return model, data.images[np.random.default_rng(0).choice(len(data), IMAGES, replace=False)], data
+
+
 def images(repeats):
     """Images through glyph-clip, and a classifier of a thousand classes by eighty templates."""
     import open_clip
     from PIL import Image
 
-    data = load("glyphs", "images")
-    model = load_image_text("glyph-clip", device="cpu")
-    model = dataclasses.replace(model, cache=False)
+    model, arrays, data = glyphs()
     plain = as_open_clip_makes_it(model.model)
-    some = np.random.default_rng(0).choice(len(data), IMAGES, replace=False)
-    arrays = data.images[some]
     pictures = [Image.fromarray(one) for one in arrays]
 
     @torch.inference_mode()

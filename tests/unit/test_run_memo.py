@@ -1,6 +1,7 @@
 """Cached steps: the key is all that an answer depends on, an answer has the computation's bytes, damage is seen."""
 
 import dataclasses
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import scipy.sparse
 import torch
 
 from finegrain import InputError
-from finegrain.memo import _store, cached, clock
+from finegrain.memo import _meter, _store, cached, clock, metered
 from finegrain.memo._content import Content
 from finegrain.models import _registry
 from finegrain.run import reads
@@ -307,6 +308,64 @@ def test_the_clock_counts_a_found_answer_with_the_seconds_it_took():
     assert spent(outer) >= 0.3  # computed, with the inner answer found
     assert spent(outer) >= 0.3
     assert _store.facts(next(iter(entries(Path(os.environ["FINEGRAIN_BUILD"])))))["seconds"] >= 0.3
+
+
+def held(size):
+    """Hold so many megabytes for a moment."""
+    return bytes(bytearray(b"1") * (size * 10**6))[-1]
+
+
+def test_memory_is_the_most_that_the_work_held_at_once_and_what_it_kept_is_not_taken_twice():
+    with metered() as outer:
+        with metered() as first:
+            kept = bytearray(b"1") * 100_000_000
+        with metered() as second:
+            held(30)  # twice: the array and its bytes
+    assert len(kept) == 100_000_000
+    assert first.megabytes == pytest.approx(100, abs=5)
+    assert second.megabytes == pytest.approx(60, abs=5)
+    assert outer.megabytes == pytest.approx(160, abs=10)
+    with metered() as nothing:
+        pass
+    assert 0 <= nothing.megabytes < 2
+    assert outer.seconds > first.seconds + second.seconds > 0
+
+
+def test_memory_that_was_freed_before_and_is_used_again_counts():
+    def small():
+        return [bytearray(b"1") * 50_000 for _ in range(1000)]  # too small to be given back one by one
+
+    with metered() as once:
+        some = small()
+    behind = bytearray(b"1") * 90_000  # what is freed before it stays with the process
+    del some
+    with metered() as again:
+        small()
+    assert len(behind) == 90_000
+    assert again.megabytes == pytest.approx(once.megabytes, rel=0.1) == pytest.approx(50, abs=5)
+
+
+def test_an_answer_that_is_found_counts_with_the_memory_that_it_took_and_keeping_it_with_none():
+    source = "def step(x):\n    return held(x), bytes(50_000_000)"
+    step = cached(defined(source, held=held))
+
+    def spent():
+        with metered() as cost:
+            step(60)
+        return cost.megabytes
+
+    assert spent() == pytest.approx(120, abs=10)  # packed, the answer and its bytes would take as much again
+    assert spent() == pytest.approx(120, abs=10)
+
+
+def test_where_the_system_does_not_tell_memory_it_is_unknown(monkeypatch):
+    monkeypatch.setattr(_meter, "_resident", lambda: (math.nan, math.nan))
+    step = cached(defined("def step(x):\n    return x"))
+    for _ in range(2):
+        with metered() as cost:
+            assert step(1) == 1
+        assert math.isnan(cost.megabytes)
+        assert cost.seconds >= 0
 
 
 def test_an_argument_to_ignore_changes_no_key():

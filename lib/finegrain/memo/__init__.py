@@ -1,8 +1,9 @@
 """Expensive steps remembered on disk, by the content of all that they depend on.
 
 `cached(function)(...)` answers from build/cache/memo/ where the same code was called with the same content before, with
-the same bytes that the computation gave; `clock()` tells the seconds that the work took when it was done. A killed or
-edited notebook so continues where it stopped. What an answer depends on, and so its key:
+the same bytes that the computation gave; `clock()` tells the seconds that the work took when it was done, and
+`metered()` tells those and the memory. A killed or edited notebook so continues where it stopped. What an answer
+depends on, and so its key:
 
 - the code: the function's own, that of all functions and classes of the notebook that it refers to, and the kit's
   modules behind what it uses with all that those import; comments and layout do not count. What a package of the lock
@@ -22,6 +23,7 @@ from finegrain._face import lazy
 _FACE = {
     "cached": "finegrain.memo._call",
     "clock": "finegrain.memo._call",
+    "metered": "finegrain.memo._call",
     "used": "finegrain.memo._call",
 }
 __all__ = list(_FACE)

@@ -1,5 +1,7 @@
 """The call that remembers, and the clock that counts what was remembered."""
 
+import contextlib
+import dataclasses
 import functools
 import os
 import platform
@@ -9,7 +11,7 @@ import warnings
 from collections.abc import Callable
 
 from finegrain import files
-from finegrain.memo import _modules, _store
+from finegrain.memo import _meter, _modules, _store
 from finegrain.memo._content import Content, bound
 from finegrain.models import _registry
 from finegrain.run import environment, reads
@@ -34,6 +36,7 @@ def cached(function: Callable, *, ignore: tuple[str, ...] = ()) -> Callable:
             return function(*arguments, **named)
         begun, skipped = time.perf_counter(), _skipped
         answer, seconds = _answer(function, arguments, named, ignore)
+        _meter.forget()  # what it took to keep the answer or to find it
         _tell(skipped + seconds - (time.perf_counter() - begun))
         return answer
 
@@ -48,6 +51,24 @@ def clock() -> float:
     seconds that it took when it was made, here or in another run; looking it up and keeping it count nothing.
     """
     return time.perf_counter() + _skipped
+
+
+@contextlib.contextmanager
+def metered():
+    """What the work inside costs, as if every cached answer had just been computed; yields a `Cost`, full at the end.
+
+    >>> with metered() as cost:
+    ...     numbers = bytearray(50_000_000)
+    >>> bool(cost.megabytes > 40 or cost.megabytes != cost.megabytes), cost.seconds > 0
+    (True, True)
+    """
+    cost = _meter.Cost()
+    with _meter.memory(cost):
+        begun = clock()
+        try:
+            yield cost
+        finally:
+            cost.seconds = clock() - begun
 
 
 def used() -> dict:
@@ -70,25 +91,28 @@ def _answer(function, arguments, named, ignore):
     edited = _modules.edited(content.modules)
     if edited:
         warnings.warn(f"{edited[0]} was edited since this kernel imported it: {name} is not cached", stacklevel=4)
-        return _computed(function, arguments, named)[:2]
+        answer, cost, _ = _computed(function, arguments, named)
+        return answer, cost.seconds
     key = files.digest(*parts)[:40]
     with _store.turn(name, key):
         found = _found(name, key)
         if found is not None:
             return found
-        answer, seconds, opened = _computed(function, arguments, named)
+        answer, cost, opened = _computed(function, arguments, named)
         packed = _store.packed(answer)
         if not any(_loose(one) for one in opened):
-            facts = {"seconds": seconds, "reads": opened, "modules": reads.noted()["modules"]}
+            facts = dataclasses.asdict(cost) | {"reads": opened, "modules": reads.noted()["modules"]}
             _store.write(name, key, facts | {"versions": reads.versions()}, packed)
-    return _store.unpacked(packed), seconds
+    return _store.unpacked(packed), cost.seconds
 
 
 def _computed(function, arguments, named):
+    """The answer, what it cost, and what was opened by name."""
+    _meter.forget()  # what the key took
     with reads.following() as opened:
-        begun = clock()
-        answer = function(*arguments, **named)
-        return answer, clock() - begun, opened
+        with metered() as cost:
+            answer = function(*arguments, **named)
+        return answer, cost, opened
 
 
 def _found(name, key):
@@ -96,12 +120,14 @@ def _found(name, key):
     for path in _store.entries(name, key):
         facts = _store.facts(path)
         if facts is None or all(_holds(one) for one in facts.get("reads", ())):
+            held = _meter.held()
             entry = _store.read(path)
             if entry is not None:
                 answer, facts = entry
                 reads.adopt(facts)
                 _answers["answers"] += 1
                 _answers["seconds"] += facts["seconds"]
+                _meter.note(held + facts.get("megabytes", 0.0))  # older answers do not tell it
                 return answer, facts["seconds"]
     return None
 
