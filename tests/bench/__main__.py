@@ -3,7 +3,7 @@
 Arms of a row take turns, so that whatever else the computer does falls on all of them; a ratio is of neighbours in
 time, and its range over the repetitions is its spread. Writes table.csv, table.md, ratios.svg and run.json; rows that
 are not measured stay as they were, if the processor and the lock file are the same. "profile" is no row, but says in
-profile.csv and profile.md where the time of three of them goes.
+time.csv and time.md where the time of three of them goes.
 """
 
 import argparse
@@ -120,8 +120,8 @@ def main() -> None:
         publish(pd.DataFrame(lines, columns=COLUMNS), folder, here)
     if PROFILE in asked:
         table = profiles.table()
-        files.write_text(folder / "profile.csv", tables.to_csv(table))
-        files.write_text(folder / "profile.md", tables.to_markdown(table, 2))
+        files.write_text(folder / "time.csv", tables.to_csv(table))
+        files.write_text(folder / "time.md", f"{profiles.TOLD}\n\n{tables.to_markdown(table, 2)}")
     elif not measured:
         raise SystemExit("nothing to compare with is installed here: the modules in tests/bench say what to install")
 
