@@ -12,6 +12,7 @@ import platform
 import statistics
 import sys
 
+import gpu_rows
 import image_rows
 import library_rows
 import matplotlib.pyplot as plt
@@ -26,7 +27,7 @@ from finegrain import files
 from finegrain.report import style, tables
 from finegrain.run import reads
 
-MODULES = (run_rows, library_rows, image_rows, statistics_rows, training_rows)
+MODULES = (run_rows, library_rows, image_rows, statistics_rows, training_rows, gpu_rows)
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 PROFILE = "profile"
 NAMES = (*ROWS, PROFILE)
@@ -110,7 +111,7 @@ def main() -> None:
     asked = given.rows or NAMES
     for name in (name for name in asked if name != PROFILE):
         found = [record(name, row) for row in ROWS[name](given.repeats)]
-        if not found:  # no peer is installed
+        if not found:  # no peer is installed, or no GPU
             continue
         measured += found
         lines = sorted((*(line for line in lines if line["row"] != name), *found), key=lambda line: order[line["row"]])

@@ -128,9 +128,8 @@ def lexical(repeats):
         import rank_bm25
 
         def plain():
-            words = [
-                bm25s.tokenize(some, stopwords="en", stemmer=stemmer, return_ids=False) for some in (texts, queries)
-            ]
+            told = {"stopwords": "en", "stemmer": stemmer, "return_ids": False, "show_progress": False}
+            words = [bm25s.tokenize(some, **told) for some in (texts, queries)]
             index = rank_bm25.BM25Okapi(words[0])
             return [np.argsort(-index.get_scores(one))[:DEPTH] for one in words[1]]
 

@@ -1,5 +1,6 @@
 """Measures of rankings against definitions written out as loops."""
 
+import ir_measures
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +46,25 @@ def test_the_order_of_ranks_counts_whatever_scores_and_ids_say():
     misleading = run.assign(score=run["rank"].astype(float))  # the worst score for the best document
     pd.testing.assert_frame_equal(measure(misleading, qrels), measure(run, qrels))
     pd.testing.assert_frame_equal(measure(run.sample(frac=1, random_state=0), qrels), measure(run, qrels))
+
+
+def test_reciprocal_ranks_are_cut_as_ir_measures_cuts_them():
+    """The first relevant document at each rank from 1 to 14, for several cutoffs and grades at once."""
+    names = ["RR@10", "RR(rel=2)@10", "RR(rel=2)@3", "RR", "RR@1"]
+    ranks = range(1, 15)
+    run = pd.DataFrame([(f"q{r:02}", f"d{n}", n) for r in ranks for n in range(1, 15)])
+    run.columns = ["query_id", "document_id", "rank"]
+    qrels = pd.DataFrame([(f"q{r:02}", f"d{n}", g) for r in ranks for n, g in ((r, 2), (r % 14 + 1, 1))])
+    qrels.columns = ["query_id", "document_id", "grade"]
+    found = measure(run, qrels, names).set_index("query_id")
+    parsed = [ir_measures.parse_measure(name) for name in names]
+    theirs = run.rename(columns={"document_id": "doc_id"}).assign(score=-run["rank"].astype(float))
+    judged = qrels.rename(columns={"document_id": "doc_id", "grade": "relevance"})
+    expected = {(one.query_id, str(one.measure)): one.value for one in ir_measures.iter_calc(parsed, judged, theirs)}
+    assert len(expected) == 14 * 5
+    for (query, name), value in expected.items():
+        assert found.loc[query, name] == pytest.approx(value, abs=1e-12)
+    assert found["RR(rel=2)@10"].tolist() == [1 / r if r <= 10 else 0 for r in ranks]
 
 
 def test_a_query_without_results_counts_zero():

@@ -59,16 +59,19 @@ def measure(run, qrels, measures=MEASURES) -> pd.DataFrame:
     if not queries:
         raise InputError(f"qrels: no query has a document of grade {least}, which {', '.join(measures)} need")
 
-    qrels = qrels[qrels["query_id"].isin(queries)]
-    run = run[run["query_id"].isin(queries)]
+    qrels, run = (_of_queries(some, queries) for some in (qrels, run))
     ranked = _nested(run["query_id"], run["document_id"], -run["rank"].astype(float))
     judged = _nested(qrels["query_id"], qrels["document_id"], qrels["grade"].astype(int))
     table = pd.DataFrame(0.0, index=pd.Index(queries, name="query_id"), columns=[str(m) for m in measures])
     if ranked:
-        names = dict(zip(parsed, table.columns, strict=True))
-        found = [(m.query_id, names[m.measure], m.value) for m in ir_measures.iter_calc(parsed, judged, ranked)]
+        asked = [_whole(m) for m in parsed]
+        names = {whole: str(whole) for whole, _ in asked}
+        found = [(m.query_id, names[m.measure], m.value) for m in ir_measures.iter_calc(list(names), judged, ranked)]
         by_query = pd.DataFrame(found, columns=["query_id", "measure", "value"])
-        table.update(by_query.pivot(index="query_id", columns="measure", values="value"))
+        by_query = by_query.pivot(index="query_id", columns="measure", values="value").reindex(queries, fill_value=0.0)
+        for name, (whole, least) in zip(table.columns, asked, strict=True):
+            values = by_query[names[whole]]
+            table[name] = values.where(values >= least, 0.0)
     return table.reset_index()
 
 
@@ -110,6 +113,24 @@ def _nested(queries, documents, values):
         queries[start]: dict(zip(documents[start:end], values[start:end], strict=True))
         for start, end in itertools.pairwise([0, *ends])
     }
+
+
+def _of_queries(table, queries):
+    """The rows of these queries; the table itself where that is all, since a copy of a long one takes its time."""
+    some = table["query_id"].isin(queries)
+    return table if some.all() else table[some]
+
+
+def _whole(measure):
+    """What to ask for in place of a measure, and what its value must reach to count.
+
+    trec_eval's code knows no cutoff of the reciprocal rank, and for RR@k ir-measures sorts each run once more, in
+    Python. It is the whole reciprocal rank where the first relevant document has rank k at most, and 0 elsewhere.
+    """
+    if measure.NAME != "RR" or "cutoff" not in measure.params:
+        return measure, -np.inf
+    others = {name: value for name, value in measure.params.items() if name != "cutoff"}
+    return type(measure)(**others), 1 / (measure.params["cutoff"] + 0.5)
 
 
 def _parsed(name):

@@ -86,19 +86,19 @@ def _best_of_all(queries, document_vectors, place, k):
 
 
 class _Half:
-    """Products in bfloat16, rounded vectors q', b' for q, b, which say what float32 products need to be made.
+    """Products in bfloat16, which say what float32 products need to be made.
 
-    |q.b - q'.b'| <= |q| |b - b'| + |q - q'| |b'| (Cauchy and Schwarz), and a sum of d products in float32 loses about
-    d 2^-24 |q'| |b'| at most; twice that is allowed for. The product is rounded to bfloat16 in the end, and so is what
-    it must reach: rounding keeps order.
+    To round two numbers moves their product by 2^-7 of itself and a little more at most, and so that of two vectors by
+    as much of |q| |b| (Cauchy and Schwarz); a sum of d products in float32 loses about d 2^-24 of that. Of what is
+    little, twice as much is allowed for. The product is rounded to bfloat16 in the end, and so is what it must reach:
+    rounding keeps order.
     """
 
     def __init__(self, queries):
         import torch
 
         exact = torch.from_numpy(queries)
-        self.queries = exact.bfloat16()
-        self.length, self.off = exact.norm(dim=1), (exact - self.queries).norm(dim=1)
+        self.queries, self.length = exact.bfloat16(), exact.norm(dim=1)
         self.room = torch.empty(len(queries), 0, dtype=torch.bfloat16)
 
     def near(self, block, least):
@@ -110,15 +110,13 @@ class _Half:
         import torch
 
         exact = torch.from_numpy(block)
-        rounded = exact.bfloat16()
-        longest, off = exact.norm(dim=1).max(), (exact - rounded).norm(dim=1).max()
-        loss = block.shape[1] * 2.0**-23 * self.length * longest
-        reach = (torch.from_numpy(least) - self.length * off - self.off * (longest + off) - loss).bfloat16()
+        loss = (2.0**-7 + 2.0**-15 + block.shape[1] * 2.0**-23) * self.length * exact.norm(dim=1).max()
+        reach = (torch.from_numpy(least) - loss).bfloat16()
         if not (reach > 0).all():
             return None
         if len(block) != self.room.shape[1]:
             self.room = torch.empty(len(self.queries), len(block), dtype=torch.bfloat16)
-        products = torch.mm(self.queries, rounded.T, out=self.room)
+        products = torch.mm(self.queries, exact.bfloat16().T, out=self.room)
         found = np.flatnonzero(products.view(torch.int16).numpy() >= reach.view(torch.int16).numpy()[:, None])
         return np.divmod(found, len(block)) if len(found) <= _MANY * products.numel() else None
 
