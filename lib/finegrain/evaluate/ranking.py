@@ -105,13 +105,14 @@ def recall_at_k(similarity, relevant, k) -> np.ndarray:
 
 def _nested(queries, documents, values):
     """{query: {document: value}} of three columns, as trec_eval's code takes it; ir-measures makes it row by row."""
-    order = np.argsort(queries.to_numpy(object), kind="stable")
-    queries = queries.to_numpy(object)[order]
-    documents, values = documents.to_numpy(object)[order].tolist(), values.to_numpy()[order].tolist()
-    ends = [*np.flatnonzero(queries[1:] != queries[:-1]) + 1, len(queries)] if len(queries) else []
+    rows, names = pd.factorize(queries)
+    order = np.argsort(rows, kind="stable")
+    columns, known = pd.factorize(documents)  # an id is one object wherever it stands, and hashed once
+    documents, values = known.to_numpy(object)[columns[order]].tolist(), values.to_numpy()[order].tolist()
+    ends = np.searchsorted(rows[order], np.arange(len(names) + 1)).tolist()
     return {
-        queries[start]: dict(zip(documents[start:end], values[start:end], strict=True))
-        for start, end in itertools.pairwise([0, *ends])
+        query: dict(zip(documents[start:end], values[start:end], strict=True))
+        for query, (start, end) in zip(names, itertools.pairwise(ends), strict=True)
     }
 
 
