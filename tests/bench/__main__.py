@@ -46,15 +46,22 @@ def record(name: str, row: rows.Row) -> dict:
 def picture(table: pd.DataFrame):
     """The ratios as points with their spread, on a common scale, beside their targets."""
     shown = table.iloc[::-1].reset_index(drop=True)
-    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.5 * len(shown)))
+    figure, axes = plt.subplots(figsize=(8.4, 1.2 + 0.42 * len(shown)))
     spread = [shown["ratio"] - shown["ratio low"], shown["ratio high"] - shown["ratio"]]
     axes.errorbar(shown["ratio"], shown.index, xerr=spread, fmt="o", linestyle="none", label="measured, with its range")
     axes.plot(shown["target"], shown.index, "|", color="black", markersize=16, markeredgewidth=2, label="target")
     axes.axvline(1, color=style.GREY, linewidth=1)
     axes.set_xscale("log")
-    axes.set_yticks(shown.index, [f"{what}\nagainst {other}" for what, other in zip(shown.what, shown.against)])
+    ticks = [0.5, 1, 2, 5, 10, 20, 50, 100]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlim(min(0.45, 0.9 * shown["ratio low"].min()), max(110, 1.1 * shown["ratio high"].max()))
+    what = shown["what"].str.replace(r" \(.*\)", "", regex=True)  # the table says how far the answers are apart
+    axes.set_yticks(
+        shown.index, [f"{name}\nagainst {other}" for name, other in zip(what, shown["against"])], fontsize=8
+    )
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.set_xlabel("times as good as the other (1: equal)", loc="right")
+    axes.set_xlabel("times as good as the other (1: equal)")
     figure.legend(loc="outside upper right", ncols=2)
     return figure
 
