@@ -339,8 +339,13 @@ def test_memory_that_was_freed_before_and_is_used_again_counts():
         some = small()
     behind = bytearray(b"1") * 90_000  # what is freed before it stays with the process
     del some
+    with metered() as nothing:
+        pass
+    some = small()
+    del some
     with metered() as again:
         small()
+    assert 0 <= nothing.megabytes < 2
     assert len(behind) == 90_000
     assert again.megabytes == pytest.approx(once.megabytes, rel=0.1) == pytest.approx(50, abs=5)
 

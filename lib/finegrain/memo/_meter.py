@@ -11,7 +11,7 @@ _open: list["Cost"] = []
 @dataclasses.dataclass(eq=False)
 class Cost:
     """What work costs. seconds: see `clock`. megabytes: the most that the process held beyond what it held before, in
-    the computer's memory (a GPU's is not counted); NaN where the system does not tell, which Linux does.
+    the computer's memory (a GPU's is not counted); NaN where the system does not tell (Linux does).
     """
 
     seconds: float = math.nan
@@ -24,14 +24,15 @@ def memory(cost: Cost):
 
     All that is open holds the highest size so far, and at the end what it began with is taken off.
     """
-    _mark()
+    note(_resident()[1])
     _trim()
+    _reset()
     before = cost.megabytes = held()
     _open.append(cost)
     try:
         yield
     finally:
-        _mark()
+        note(_resident()[1])
         _open.remove(cost)
         cost.megabytes -= before
 
@@ -42,7 +43,7 @@ def held() -> float:
 
 
 def note(highest: float) -> None:
-    """Count that so many megabytes would have been held, had a computation been done again."""
+    """Count that so many megabytes were held, or would have been, had a known answer been computed again."""
     for cost in _open:
         cost.megabytes = max(cost.megabytes, highest)
 
@@ -51,12 +52,6 @@ def forget() -> None:
     """Count nothing of what was held since the last time that the counter was read, but for what still is."""
     if _open:
         _reset()
-
-
-def _mark() -> None:
-    """Tell all that is open of the highest size until now, and count anew from here."""
-    note(_resident()[1])
-    _reset()
 
 
 def _resident() -> tuple[float, float]:
