@@ -3,7 +3,7 @@
 Arms of a row take turns, so that whatever else the computer does falls on all of them; a ratio is of neighbours in
 time, and its range over the repetitions is its spread. Writes table.csv, table.md, ratios.svg and run.json; rows that
 are not measured stay as they were, if the processor and the lock file are the same. "profile" is no row, but says in
-time.csv and time.md where the time of three of them goes.
+time.csv where the time of three of them goes.
 """
 
 import argparse
@@ -129,7 +129,6 @@ def main() -> None:
     if PROFILE in asked:
         table = profiles.table()
         files.write_text(folder / "time.csv", tables.to_csv(table))
-        files.write_text(folder / "time.md", f"{profiles.TOLD}\n\n{tables.to_markdown(table, 2)}")
     elif not measured:
         raise SystemExit("nothing to compare with is installed here: the modules in tests/bench say what to install")
 
