@@ -1,7 +1,7 @@
 """Rows of a GPU, left out where there is none: ViT-B/32 and MiniLM in their real shapes, and how near its limit."""
 
 import numpy as np
-from rows import Row, in_turn, seconds
+from rows import Row, in_turn
 
 from finegrain.data import load
 from finegrain.models import load_text_encoder
@@ -11,7 +11,7 @@ IMAGES, TEXTS, BATCH, SIDE = 4096, 16_384, 256, 8192  # SIDE: of the matrices wh
 
 
 def gpu(repeats, device=None):
-    """Seconds of a sample, in bfloat16, against open_clip's loop and sentence-transformers' `encode`."""
+    """Milliseconds of a sample, in bfloat16, against open_clip's loop and sentence-transformers' `encode`."""
     import torch
 
     device = device or torch.accelerator.current_accelerator()
@@ -38,10 +38,9 @@ def _rows(repeats, device, name, sample, peer, count, kit, other):
         (matrix @ matrix)[0, 0].item()  # waits for the device
 
     limit()
-    work, most = counter.get_total_flops(), 2 * SIDE**3
+    work = counter.get_total_flops(), 2 * SIDE**3
     prices = [
-        [1e12 * seconds(kit) / work for _ in range(repeats)],
-        [1e12 * seconds(limit) / most for _ in range(repeats)],
+        [1e12 * taken / one for taken in some] for some, one in zip(in_turn(repeats, kit, limit), work, strict=True)
     ]
     yield Row("... per multiplication and addition", f"{SIDE:,}-wide bfloat16", "ps", *prices)
 

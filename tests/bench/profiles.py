@@ -1,4 +1,7 @@
-"""Where the time goes: what torch's operations take of what the kit computes, beside the processor's limit."""
+"""Where the time goes: what torch's operations take of what the kit computes, beside the processor's limit.
+
+What takes most of a row's seconds bounds it. The limit is what the largest matrix products reach on one thread.
+"""
 
 import image_rows
 import library_rows
@@ -7,11 +10,6 @@ from rows import seconds
 
 LEAST = 0.02  # of the time: operations below are summed up
 COLUMNS = ["work", "operation", "share", "GFLOP/s"]
-TOLD = (
-    "Where the time goes: the share of each operation of torch's in a row's seconds, and for matrix products the rate "
-    'that they reach, beside what the largest products reach on one thread here. "outside" is all else: Python, numpy, '
-    "tokenizers. What takes most bounds the row."
-)
 
 
 def works():
@@ -29,7 +27,7 @@ def works():
 def shares(call) -> pd.DataFrame:
     """An operation a line: its share of the call's seconds, its own alone, and what its products reach, where counted.
 
-    "outside" is what no operation of torch's takes, the profiler itself included.
+    "outside" is what no operation of torch's takes: Python, numpy, tokenizers, the profiler itself.
     """
     from torch.profiler import ProfilerActivity, profile
 
